@@ -1,0 +1,43 @@
+//! The language of the product, and its arithmetic: from a recorded load to a scored forecast.
+//!
+//! Follow the data through the modules in this order:
+//!
+//! ```text
+//! step ─ series ─▶ gaps ─▶ split ─▶ scale ─▶ windows ─▶ (a network) ─▶ forecast ─▶ ledger ─▶ accuracy
+//!                                              baseline ──────────────────▲
+//! ```
+//!
+//! What is absent on purpose: no clock, no file, no socket, no randomness, no tensors. `now` and
+//! every history are arguments, so that the server, the backtest and a test run the same code.
+
+pub mod accuracy;
+pub mod backtest;
+pub mod baseline;
+mod forecast;
+mod forecaster;
+pub mod gaps;
+pub mod ledger;
+mod quantile;
+mod residuals;
+pub mod scale;
+mod series;
+pub mod split;
+mod step;
+#[cfg(test)]
+mod testing;
+pub mod windows;
+
+pub use forecast::{Forecast, ForecastError, ForecastParts, IntervalSource};
+pub use forecaster::{ForecastFailure, Forecaster};
+pub use jiff::Timestamp;
+pub use quantile::{Quantile, QuantileError, Quantiles};
+pub use residuals::{ResidualQuantiles, ResidualsError};
+pub use series::{
+    GridReport, POINTS_MAX, Sample, Series, SeriesError, SeriesId, SeriesIdError, SeriesView,
+};
+pub use step::{Step, StepError};
+
+/// Past steps that the network sees: two hours of five-minute steps.
+pub const LOOKBACK: usize = 24;
+/// Future steps that are forecast: one hour of five-minute steps.
+pub const HORIZON: usize = 12;
