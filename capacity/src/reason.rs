@@ -1,0 +1,154 @@
+//! Why the replicas are what they are, in the order in which it was decided.
+
+use std::fmt;
+
+use forecast::Quantile;
+use jiff::SignedDuration;
+
+use crate::autoscaler::FallbackCause;
+
+/// One reason of a plan. Its text is the log line, the answer of the API and what tests compare.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reason {
+    /// The workload stands at zero: somebody stopped it, and nobody asked to start it.
+    ScaledToZero,
+    /// What the load of now needs.
+    LoadNow {
+        /// The load.
+        load: f64,
+        /// What it needs.
+        replicas: u32,
+    },
+    /// The load of now is not known.
+    LoadUnknown,
+    /// What the forecast needs within the readiness window.
+    ForecastPeak {
+        /// The quantile that is planned for.
+        quantile: Quantile,
+        /// Its highest value in the window.
+        load: f64,
+        /// The window.
+        within: SignedDuration,
+        /// What it needs, headroom included.
+        replicas: u32,
+    },
+    /// The forecast comes from an earlier round.
+    LastGoodForecast {
+        /// Why there is no fresh one.
+        cause: FallbackCause,
+        /// The age of its origin.
+        age: SignedDuration,
+    },
+    /// The forecast is that of seasonal naive.
+    SeasonalForecast {
+        /// Why the model's is not used.
+        cause: FallbackCause,
+    },
+    /// There is no forecast.
+    NoForecast {
+        /// Why.
+        cause: FallbackCause,
+    },
+    /// Replicas stay because something that is needed to lower them is not known.
+    Hold {
+        /// As many as there are.
+        replicas: u32,
+    },
+    /// Replicas stay because they are needed again within the horizon.
+    HorizonPeak {
+        /// The highest value of the planned quantile over the whole horizon.
+        load: f64,
+        /// What it needs, headroom included.
+        replicas: u32,
+    },
+    /// Replicas stay because they were recommended a short while ago.
+    Stabilization {
+        /// The highest recommendation within the window.
+        replicas: u32,
+        /// The window.
+        window: SignedDuration,
+    },
+    /// Our own limit on how fast a forecast may raise.
+    RampUp {
+        /// What was wanted.
+        wanted: u32,
+        /// What is allowed at once.
+        limit: u32,
+    },
+    /// Our own limit on how fast replicas are taken away.
+    RampDown {
+        /// What was wanted.
+        wanted: u32,
+        /// What is allowed at once.
+        limit: u32,
+    },
+    /// The lower bound.
+    MinReplicas {
+        /// What was wanted.
+        wanted: u32,
+        /// The bound.
+        min: u32,
+    },
+    /// The upper bound: the workload may be short.
+    MaxReplicas {
+        /// What was wanted.
+        wanted: u32,
+        /// The bound.
+        max: u32,
+    },
+}
+
+impl Reason {
+    /// A short stable name, for metrics and machines.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ScaledToZero => "ScaledToZero",
+            Self::LoadNow { .. } => "LoadNow",
+            Self::LoadUnknown => "LoadUnknown",
+            Self::ForecastPeak { .. } => "ForecastPeak",
+            Self::LastGoodForecast { .. } => "LastGoodForecast",
+            Self::SeasonalForecast { .. } => "SeasonalForecast",
+            Self::NoForecast { .. } => "NoForecast",
+            Self::Hold { .. } => "Hold",
+            Self::HorizonPeak { .. } => "HorizonPeak",
+            Self::Stabilization { .. } => "Stabilization",
+            Self::RampUp { .. } => "RampUp",
+            Self::RampDown { .. } => "RampDown",
+            Self::MinReplicas { .. } => "MinReplicas",
+            Self::MaxReplicas { .. } => "MaxReplicas",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ScaledToZero => write!(f, "scaled to zero: left alone"),
+            Self::LoadNow { load, replicas } => write!(f, "load {load:.2} needs {replicas}"),
+            Self::LoadUnknown => write!(f, "the load of now is unknown"),
+            Self::ForecastPeak { quantile, load, within, replicas } => {
+                let minutes = within.as_mins();
+                write!(f, "q{quantile} peaks at {load:.2} within {minutes} min, needs {replicas}")
+            }
+            Self::LastGoodForecast { cause, age } => {
+                write!(f, "{cause}: using the forecast of {} min ago", age.as_mins())
+            }
+            Self::SeasonalForecast { cause } => write!(f, "{cause}: using the day before"),
+            Self::NoForecast { cause } => write!(f, "{cause}: no forecast"),
+            Self::Hold { replicas } => write!(f, "holding {replicas}"),
+            Self::HorizonPeak { load, replicas } => {
+                write!(f, "kept: {load:.2} is expected within the horizon, needs {replicas}")
+            }
+            Self::Stabilization { replicas, window } => {
+                write!(f, "kept: {replicas} were recommended within {} min", window.as_mins())
+            }
+            Self::RampUp { wanted, limit } => write!(f, "raised by steps: {limit} of {wanted}"),
+            Self::RampDown { wanted, limit } => {
+                write!(f, "lowered by steps: {limit} towards {wanted}")
+            }
+            Self::MinReplicas { wanted, min } => write!(f, "minReplicas {min} (wanted {wanted})"),
+            Self::MaxReplicas { wanted, max } => write!(f, "maxReplicas {max} (wanted {wanted})"),
+        }
+    }
+}
