@@ -6,6 +6,7 @@ use std::fmt;
 use forecast::Forecast;
 use jiff::Timestamp;
 
+use crate::demand::replicas_for;
 use crate::plan::{Outlook, Peak, Plan, Situation, plan};
 use crate::policy::Policy;
 use crate::reason::Reason;
@@ -165,6 +166,14 @@ impl Autoscaler {
     #[must_use]
     pub fn last_forecast(&self) -> Option<&Forecast> {
         self.forecast.as_ref()
+    }
+
+    /// Replicas that the load of `now` needs, within the bounds; the minimum while it is unknown.
+    #[must_use]
+    pub fn reactive_need(&self, now: Timestamp) -> u32 {
+        let per_replica = self.policy.spec().load_per_replica;
+        let need = self.fresh_load(now).and_then(|load| replicas_for(load, 0.0, per_replica));
+        self.policy.bound(need.unwrap_or(0))
     }
 
     /// Takes in what happened at `now` and answers with what is to be done.

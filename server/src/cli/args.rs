@@ -1,0 +1,183 @@
+//! Arguments that several commands share, and how they become a raw configuration.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use crate::config::{
+    Config, ConfigError, Origin, RawConfig, RawPrometheus, RawWorkload, unlocated,
+};
+
+/// Where history comes from and what it is about.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "History")]
+pub(super) struct SourceArgs {
+    /// A YAML file with Prometheus, workloads and policies, instead of the flags below.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["history", "prometheus_url", "query",
+        "aggregate", "step", "namespace", "deployment"])]
+    pub(super) config: Option<PathBuf>,
+    /// A CSV file with the columns timestamp (unix seconds or RFC 3339) and value.
+    #[arg(long, value_name = "FILE", conflicts_with = "prometheus_url")]
+    pub(super) history: Option<PathBuf>,
+    /// The base URL of a Prometheus [env: PROMETHEUS_URL].
+    #[arg(long, value_name = "URL")]
+    pub(super) prometheus_url: Option<String>,
+    /// A file with the bearer token for Prometheus.
+    #[arg(long, value_name = "FILE")]
+    pub(super) bearer_token_file: Option<PathBuf>,
+    /// PromQL of the load; the default is the CPU use of the workload's pods, in cores.
+    #[arg(long, value_name = "PROMQL")]
+    pub(super) query: Option<String>,
+    /// Make several series one: sum, avg, max or min.
+    #[arg(long, value_name = "HOW")]
+    pub(super) aggregate: Option<String>,
+    /// The sampling interval.
+    #[arg(long, value_name = "STEP", default_value = "5m")]
+    pub(super) step: String,
+    /// The workload's namespace [env: NAMESPACE] [default: default].
+    #[arg(long, value_name = "NAME")]
+    pub(super) namespace: Option<String>,
+    /// The Deployment's name [env: DEPLOYMENT] [default: the history file's name].
+    #[arg(long, value_name = "NAME", visible_alias = "workload")]
+    pub(super) deployment: Option<String>,
+}
+
+/// Where artifacts are and where they run.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Model")]
+pub(super) struct ModelArgs {
+    /// The directory of the artifacts [default: models].
+    #[arg(long, value_name = "DIR")]
+    pub(super) model_dir: Option<PathBuf>,
+    /// Where the network runs: cpu, or wgpu and ndarray where they are built in [default: cpu].
+    #[arg(long, value_name = "DEVICE")]
+    pub(super) device: Option<String>,
+}
+
+/// The networks that can be trained.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub(super) enum Preset {
+    /// LSTM 50, LSTM 50, dense 25, dense 1, as in the field's tutorials.
+    #[default]
+    Reference,
+}
+
+/// How a model is trained.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Training")]
+pub(super) struct TrainingArgs {
+    /// The network and its recipe.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) preset: Preset,
+    /// Passes over the training windows, at most [default: 50].
+    #[arg(long, value_name = "N")]
+    pub(super) epochs: Option<usize>,
+    /// Train for all epochs, whatever the validation loss does.
+    #[arg(long)]
+    pub(super) no_early_stopping: bool,
+    /// The seed of weights, shuffling and dropout: one seed, one model [default: 42].
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+    /// Threads to train with [default: one a core].
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<usize>,
+}
+
+/// The configuration that these arguments, or the file that they name, make.
+pub(super) fn raw_config(
+    source: &SourceArgs,
+    model: &ModelArgs,
+    training: &TrainingArgs,
+) -> Result<(RawConfig, Origin), ConfigError> {
+    let (mut raw, origin) = match &source.config {
+        Some(path) => (RawConfig::from_file(path)?, Origin::File(path.clone())),
+        None => (from_flags(source), Origin::CommandLine),
+    };
+    if let Some(dir) = &model.model_dir {
+        raw.model_dir = Some(dir.clone());
+    }
+    if let Some(device) = &model.device {
+        raw.device = Some(unlocated(device.clone()));
+    }
+    if let Some(epochs) = training.epochs {
+        raw.training.epochs = Some(unlocated(epochs));
+    }
+    if training.no_early_stopping {
+        raw.training.early_stopping = Some(false);
+    }
+    raw.training.seed = training.seed.or(raw.training.seed);
+    if let Some(threads) = training.threads {
+        raw.training.threads = Some(unlocated(threads));
+    }
+    let Preset::Reference = training.preset;
+    Ok((raw, origin))
+}
+
+/// The checked configuration of these arguments.
+pub(super) fn config(
+    source: &SourceArgs,
+    model: &ModelArgs,
+    training: &TrainingArgs,
+) -> Result<Config, ConfigError> {
+    let (raw, origin) = raw_config(source, model, training)?;
+    Config::from_raw(raw, origin)
+}
+
+fn from_flags(source: &SourceArgs) -> RawConfig {
+    let prometheus_url = source
+        .prometheus_url
+        .clone()
+        .or_else(|| source.history.is_none().then(|| environment("PROMETHEUS_URL")).flatten());
+    let from_history = source.history.as_deref().map(name_of);
+    let name = source
+        .deployment
+        .clone()
+        .or_else(|| source.history.is_none().then(|| environment("DEPLOYMENT")).flatten())
+        .or(from_history);
+    let namespace = source.namespace.clone();
+    let namespace = namespace.or_else(|| environment("NAMESPACE")).unwrap_or("default".to_owned());
+    let workload = name.map(|name| {
+        let mut workload = RawWorkload::named(&namespace, &name);
+        workload.metric.query = source.query.clone();
+        workload.metric.aggregation = source.aggregate.clone().map(unlocated);
+        workload.metric.step = Some(unlocated(source.step.clone()));
+        unlocated(workload)
+    });
+    RawConfig {
+        prometheus: prometheus_url.map(|url| RawPrometheus {
+            url,
+            bearer_token_file: source.bearer_token_file.clone(),
+            ..RawPrometheus::default()
+        }),
+        history: source.history.clone(),
+        workloads: workload.into_iter().collect(),
+        ..RawConfig::default()
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var_os(name).and_then(|value: OsString| value.into_string().ok())
+        .filter(|value| !value.is_empty())
+}
+
+/// A history file's name as a workload's: lower case, what a workload's name cannot hold as `-`.
+fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name: String =
+        stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
+    let name = name.trim_matches('-');
+    if name.is_empty() { "history".to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_file_names_its_workload() {
+        assert_eq!(name_of(Path::new("/tmp/X.csv")), "x");
+        assert_eq!(name_of(Path::new("azure_vm_00.csv")), "azure-vm-00");
+        assert_eq!(name_of(Path::new("_.csv")), "history");
+    }
+}

@@ -1,0 +1,25 @@
+//! `model inspect`: prints what an artifact says of itself.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use model::Artifact;
+
+use crate::output::print_line;
+
+/// What to do with an artifact.
+#[derive(Debug, Subcommand)]
+pub(super) enum ModelCommand {
+    /// Check an artifact and print its manifest as JSON.
+    Inspect {
+        /// The artifact.
+        path: PathBuf,
+    },
+}
+
+pub(super) fn run(command: &ModelCommand) -> anyhow::Result<()> {
+    let ModelCommand::Inspect { path } = command;
+    let artifact = Artifact::load(path)?;
+    print_line(serde_json::to_string_pretty(artifact.manifest())?)?;
+    Ok(())
+}

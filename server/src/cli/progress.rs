@@ -1,0 +1,47 @@
+//! A progress bar for a training; hidden where nobody looks.
+
+use std::ops::ControlFlow;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use trainer::TrainingEvent;
+
+/// Shows how far a training is, on standard error.
+#[derive(Debug)]
+pub(super) struct TrainingProgress {
+    bar: ProgressBar,
+    epochs: usize,
+}
+
+impl TrainingProgress {
+    /// A bar for at most `epochs` epochs; nothing is drawn where standard error is no terminal.
+    pub(super) fn new(epochs: usize) -> Self {
+        let bar = ProgressBar::new(0);
+        let style = ProgressStyle::with_template(
+            "training {bar:32} {percent:>3} %  {msg}  (at most {eta} left)",
+        );
+        if let Ok(style) = style {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        Self { bar, epochs }
+    }
+
+    /// Takes in an event; never asks to stop.
+    pub(super) fn observe(&mut self, event: &TrainingEvent) -> ControlFlow<()> {
+        match event {
+            TrainingEvent::Started { .. } => {}
+            TrainingEvent::Batch { epoch, done, of } => {
+                let of = *of as u64;
+                self.bar.set_length(of * self.epochs as u64);
+                self.bar.set_position((*epoch as u64 - 1) * of + *done as u64);
+            }
+            TrainingEvent::Epoch { epoch, train_loss, validation_loss, .. } => {
+                let epochs = self.epochs;
+                self.bar.set_message(format!(
+                    "epoch {epoch}/{epochs}, loss {train_loss:.5}, validation {validation_loss:.5}"
+                ));
+            }
+            _ => self.bar.finish_and_clear(),
+        }
+        ControlFlow::Continue(())
+    }
+}

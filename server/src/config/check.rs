@@ -1,0 +1,321 @@
+//! From raw values to a configuration that holds together.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use capacity::{Mode, Policy, PolicyError, PolicySpec};
+use datasets::{Aggregation, BasicAuth, PrometheusConfig, Secret};
+use forecast::{SeriesId, Step};
+use jiff::SignedDuration;
+use k8s::{ClusterConfig, Workload};
+use serde_saphyr::{Location, Spanned};
+use trainer::TrainingConfig;
+
+use super::raw::{
+    RawBehavior, RawConfig, RawKubernetes, RawMetric, RawPrometheus, RawTraining, RawWorkload,
+    unlocated,
+};
+use super::{Config, ConfigError, MODEL_DIR, Origin, Place, SourceConfig, WorkloadConfig, quantity};
+
+/// The history that is read when nothing else is said.
+const HISTORY: &str = "336h";
+/// The shortest history that is accepted: a season and a day to score it on.
+const HISTORY_DAYS_MIN: usize = 2;
+/// The longest history that is accepted.
+const HISTORY_DAYS_MAX: usize = 90;
+const LISTEN: &str = "0.0.0.0:8080";
+
+/// Checks values and remembers where they came from.
+pub(super) struct Checker {
+    origin: Origin,
+}
+
+type Checked<T> = Result<T, ConfigError>;
+
+impl Checker {
+    pub(super) fn new(origin: Origin) -> Self {
+        Self { origin }
+    }
+
+    fn refuse<T>(&self, location: Location, message: impl ToString) -> Checked<T> {
+        let line = (location != Location::UNKNOWN).then(|| location.line());
+        let place = Place { origin: self.origin.clone(), line };
+        Err(ConfigError::Value { place, message: message.to_string() })
+    }
+
+    fn parse<T>(&self, text: &Spanned<String>, expected: &str) -> Checked<T>
+    where
+        T: FromStr,
+        T::Err: std::fmt::Display,
+    {
+        text.value.parse().or_else(|error| {
+            self.refuse(text.referenced, format!("{:?}: {error}; expected {expected}", text.value))
+        })
+    }
+
+    fn duration(&self, text: &Spanned<String>, field: &str) -> Checked<SignedDuration> {
+        text.value.parse().or_else(|_| {
+            let message = format!("{field} is {:?}: expected a duration such as 10m", text.value);
+            self.refuse(text.referenced, message)
+        })
+    }
+
+    pub(super) fn config(&self, raw: RawConfig) -> Checked<Config> {
+        let source = match (raw.prometheus, raw.history) {
+            (Some(_), Some(_)) => {
+                return self.refuse(
+                    Location::UNKNOWN,
+                    "a history file and a Prometheus exclude each other: give one",
+                );
+            }
+            (Some(prometheus), None) => SourceConfig::Prometheus(self.prometheus(prometheus)?),
+            (None, Some(path)) => SourceConfig::File(path),
+            (None, None) => {
+                return self.refuse(
+                    Location::UNKNOWN,
+                    "no source of history: set prometheus.url, --prometheus-url, \
+                     PROMETHEUS_URL or --history FILE",
+                );
+            }
+        };
+        let workloads = self.workloads(&raw.workloads, &source)?;
+        let listen = raw.listen.unwrap_or_else(|| unlocated(LISTEN.to_owned()));
+        let device = raw.device.unwrap_or_else(|| unlocated("cpu".to_owned()));
+        Ok(Config {
+            source,
+            model_dir: raw.model_dir.unwrap_or_else(|| PathBuf::from(MODEL_DIR)),
+            listen: self
+                .parse::<SocketAddr>(&listen, "an address and port such as 0.0.0.0:8080")?,
+            cluster: cluster(raw.kubernetes),
+            training: self.training(raw.training, &device)?,
+            workloads,
+        })
+    }
+
+    fn prometheus(&self, raw: RawPrometheus) -> Checked<PrometheusConfig> {
+        let mut config = PrometheusConfig::new(raw.url);
+        config.bearer_token_file = raw.bearer_token_file;
+        config.basic_auth = raw
+            .basic_auth
+            .map(|basic| {
+                let path = &basic.password_file;
+                let password = std::fs::read_to_string(path).or_else(|error| {
+                    let message = format!("cannot read passwordFile {}: {error}", path.display());
+                    self.refuse(Location::UNKNOWN, message)
+                })?;
+                let password = Secret::new(password.trim_end_matches(['\r', '\n']).to_owned());
+                Ok(BasicAuth { username: basic.username, password })
+            })
+            .transpose()?;
+        config.ca_file = raw.ca_file;
+        config.headers = raw.headers.into_iter().collect();
+        let positive = |text: &Spanned<String>, field| {
+            let duration = self.duration(text, field)?;
+            Duration::try_from(duration).ok().filter(|d| !d.is_zero()).map_or_else(
+                || self.refuse(text.referenced, format!("{field}: expected more than zero")),
+                Ok,
+            )
+        };
+        if let Some(text) = &raw.request_timeout {
+            config.request_timeout = positive(text, "requestTimeout")?;
+        }
+        if let Some(text) = &raw.deadline {
+            config.deadline = positive(text, "deadline")?;
+        }
+        Ok(config)
+    }
+
+    fn training(&self, raw: RawTraining, device: &Spanned<String>) -> Checked<TrainingConfig> {
+        let mut config = TrainingConfig::default();
+        config.device = self.parse(device, "cpu, ndarray or wgpu")?;
+        if let Some(epochs) = &raw.epochs {
+            config.epochs = epochs.value;
+        }
+        if raw.early_stopping == Some(false) {
+            config.early_stopping = None;
+        }
+        if let Some(seed) = raw.seed {
+            config.seed = seed;
+        }
+        if let Some(threads) = &raw.threads {
+            config.threads = threads.value;
+        }
+        let at = raw.epochs.or(raw.threads).map_or(Location::UNKNOWN, |value| value.referenced);
+        config.check().or_else(|error| self.refuse(at, error))?;
+        Ok(config)
+    }
+
+    fn workloads(
+        &self,
+        raw: &[Spanned<RawWorkload>],
+        source: &SourceConfig,
+    ) -> Checked<Vec<WorkloadConfig>> {
+        if raw.is_empty() {
+            return self.refuse(
+                Location::UNKNOWN,
+                "no workload: list at least one under workloads, or set NAMESPACE and DEPLOYMENT",
+            );
+        }
+        if matches!(source, SourceConfig::File(_)) && raw.len() > 1 {
+            return self.refuse(Location::UNKNOWN, "one history file serves one workload");
+        }
+        let mut seen = BTreeSet::new();
+        let mut workloads = Vec::with_capacity(raw.len());
+        for entry in raw {
+            let workload = self.workload(&entry.value, entry.referenced)?;
+            if !seen.insert(workload.series.clone()) {
+                let message = format!("{} is listed twice", workload.series);
+                return self.refuse(entry.referenced, message);
+            }
+            if matches!(source, SourceConfig::File(_)) && workload.mode == Mode::Active {
+                let message = "mode is active, but a recorded history is no reason to scale a live \
+                               workload: use mode shadow, or Prometheus";
+                return self.refuse(entry.referenced, message);
+            }
+            workloads.push(workload);
+        }
+        Ok(workloads)
+    }
+
+    fn workload(&self, raw: &RawWorkload, at: Location) -> Checked<WorkloadConfig> {
+        let api_version = raw.api_version.as_deref().unwrap_or("apps/v1");
+        let kind = raw.kind.as_deref().unwrap_or("Deployment");
+        let workload = Workload::new(api_version, kind, &raw.namespace, &raw.name)
+            .or_else(|error| self.refuse(at, error))?;
+        let series =
+            SeriesId::new(workload.to_string()).or_else(|error| self.refuse(at, error))?;
+        let step = self.step(&raw.metric)?;
+        let query = match &raw.metric.query {
+            Some(query) => query.clone(),
+            None => datasets::cpu_query(&workload.namespace, &workload.name)
+                .or_else(|error| self.refuse(at, error))?,
+        };
+        Ok(WorkloadConfig {
+            series,
+            query,
+            aggregation: self.aggregation(&raw.metric)?,
+            step,
+            history_steps: self.history_steps(&raw.metric, step)?,
+            policy: self.policy(raw, at)?,
+            mode: self.mode(raw)?,
+            workload,
+        })
+    }
+
+    fn step(&self, raw: &RawMetric) -> Checked<Step> {
+        let Some(text) = &raw.step else { return Ok(Step::FIVE_MINUTES) };
+        text.value.parse().or_else(|error| self.refuse(text.referenced, error))
+    }
+
+    fn history_steps(&self, raw: &RawMetric, step: Step) -> Checked<usize> {
+        let default = unlocated(HISTORY.to_owned());
+        let text = raw.history.as_ref().unwrap_or(&default);
+        let seconds = self.duration(text, "history")?.as_secs();
+        let steps = usize::try_from(seconds).unwrap_or(0) / step.seconds() as usize;
+        let days = steps / step.per_day().max(1);
+        if (HISTORY_DAYS_MIN..=HISTORY_DAYS_MAX).contains(&days) {
+            Ok(steps)
+        } else {
+            let message = format!(
+                "history is {:?}: expected {HISTORY_DAYS_MIN} to {HISTORY_DAYS_MAX} days, \
+                 such as 336h for two weeks",
+                text.value
+            );
+            self.refuse(text.referenced, message)
+        }
+    }
+
+    fn aggregation(&self, raw: &RawMetric) -> Checked<Option<Aggregation>> {
+        let Some(text) = &raw.aggregation else { return Ok(None) };
+        self.parse(text, "sum, avg, max or min").map(Some)
+    }
+
+    fn mode(&self, raw: &RawWorkload) -> Checked<Mode> {
+        match raw.mode.as_ref().map(|mode| (mode.value.as_str(), mode.referenced)) {
+            None | Some(("shadow", _)) => Ok(Mode::Shadow),
+            Some(("active", _)) => Ok(Mode::Active),
+            Some((other, at)) => {
+                self.refuse(at, format!("mode is {other:?}: expected shadow or active"))
+            }
+        }
+    }
+
+    fn policy(&self, raw: &RawWorkload, at: Location) -> Checked<Policy> {
+        let mut spec = PolicySpec::default();
+        set(&mut spec.min_replicas, raw.min_replicas.as_ref());
+        set(&mut spec.max_replicas, raw.max_replicas.as_ref());
+        set(&mut spec.headroom, raw.capacity.headroom.as_ref());
+        set(&mut spec.quantile, raw.forecast.quantile.as_ref());
+        set(&mut spec.readiness_steps, raw.forecast.readiness_steps.as_ref());
+        if let Some(text) = &raw.capacity.per_replica {
+            spec.load_per_replica = quantity::parse(&text.value).map_or_else(
+                || {
+                    let message = format!(
+                        "perReplica is {:?}: expected a quantity such as 700m or 2",
+                        text.value
+                    );
+                    self.refuse(text.referenced, message)
+                },
+                Ok,
+            )?;
+        }
+        self.behavior(&raw.behavior, &mut spec)?;
+        Policy::try_from(spec).or_else(|error| {
+            let location = policy_location(raw, &error).unwrap_or(at);
+            self.refuse(location, error)
+        })
+    }
+
+    fn behavior(&self, raw: &RawBehavior, spec: &mut PolicySpec) -> Checked<()> {
+        spec.step_up_max = raw.step_up_max.as_ref().map(|limit| limit.value);
+        spec.step_down_max = raw.step_down_max.as_ref().map(|limit| limit.value);
+        if let Some(text) = &raw.scale_down_stabilization {
+            spec.scale_down_stabilization = self.duration(text, "scaleDownStabilization")?;
+        }
+        if let Some(text) = &raw.staleness_max {
+            spec.staleness_max = self.duration(text, "stalenessMax")?;
+        }
+        Ok(())
+    }
+}
+
+fn set<T: Copy>(target: &mut T, value: Option<&Spanned<T>>) {
+    if let Some(value) = value {
+        *target = value.value;
+    }
+}
+
+/// The line of the field that `error` is about.
+fn policy_location(raw: &RawWorkload, error: &PolicyError) -> Option<Location> {
+    fn at<T>(value: Option<&Spanned<T>>) -> Option<Location> {
+        value.map(|value| value.referenced)
+    }
+    let behavior = &raw.behavior;
+    match error {
+        PolicyError::LoadPerReplica(_) => at(raw.capacity.per_replica.as_ref()),
+        PolicyError::Headroom(_) => at(raw.capacity.headroom.as_ref()),
+        PolicyError::Bounds { .. } => {
+            at(raw.min_replicas.as_ref()).or(at(raw.max_replicas.as_ref()))
+        }
+        PolicyError::Quantile(_) | PolicyError::QuantileRange(_) => {
+            at(raw.forecast.quantile.as_ref())
+        }
+        PolicyError::ReadinessSteps { .. } => at(raw.forecast.readiness_steps.as_ref()),
+        PolicyError::StepLimit { field: "stepUpMax" } => at(behavior.step_up_max.as_ref()),
+        PolicyError::StepLimit { .. } => at(behavior.step_down_max.as_ref()),
+        PolicyError::Duration { field: "stalenessMax", .. } => at(behavior.staleness_max.as_ref()),
+        PolicyError::Duration { .. } => at(behavior.scale_down_stabilization.as_ref()),
+    }
+}
+
+fn cluster(raw: RawKubernetes) -> ClusterConfig {
+    ClusterConfig {
+        kubeconfig: raw.kubeconfig,
+        context: raw.context,
+        dry_run: raw.dry_run,
+        ..ClusterConfig::default()
+    }
+}

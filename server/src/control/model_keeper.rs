@@ -1,0 +1,251 @@
+//! Which model a workload has: loaded from its artifact, loaded again when that changes, trained in
+//! the background when there is none.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use forecast::{Series, SeriesId, Step, Timestamp};
+use jiff::SignedDuration;
+use model::{Artifact, ArtifactError, LstmForecaster};
+use tokio::sync::oneshot;
+use trainer::TrainingEvent;
+
+use super::Shared;
+use crate::board::{ModelIdentity, ModelState};
+use crate::config::WorkloadConfig;
+use crate::metrics::{Stage, WorkloadMetrics};
+
+/// After a training that failed the next one waits for so long: an hour more of history may help.
+const RETRY_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// A model in service.
+#[derive(Clone, Debug)]
+pub(super) struct Model {
+    /// The fitted network.
+    pub(super) forecaster: Arc<LstmForecaster>,
+    /// Which one it is.
+    pub(super) identity: ModelIdentity,
+}
+
+/// Keeps the model of one workload.
+#[derive(Debug)]
+pub(super) struct ModelKeeper {
+    series: SeriesId,
+    step: Step,
+    path: PathBuf,
+    shared: Arc<Shared>,
+    metrics: WorkloadMetrics,
+    model: Option<Model>,
+    /// The file that was looked at last, whether it was accepted or not.
+    seen: Option<FileStamp>,
+    training: Option<oneshot::Receiver<Outcome>>,
+    finished: Option<Outcome>,
+    not_before: Option<Timestamp>,
+}
+
+/// How a training in the background ended.
+type Outcome = Result<Artifact, String>;
+
+/// What changes when a file is replaced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct FileStamp {
+    modified: SystemTime,
+    length: u64,
+}
+
+impl FileStamp {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self { modified: metadata.modified().ok()?, length: metadata.len() })
+    }
+}
+
+impl ModelKeeper {
+    pub(super) fn new(config: &WorkloadConfig, shared: Arc<Shared>) -> Self {
+        let metrics =
+            shared.metrics.workload(config.workload.namespace(), config.workload.name());
+        Self {
+            series: config.series.clone(),
+            step: config.step,
+            path: Artifact::path_in(&shared.model_dir, &config.series),
+            shared,
+            metrics,
+            model: None,
+            seen: None,
+            training: None,
+            finished: None,
+            not_before: None,
+        }
+    }
+
+    /// The model in service at `now`. Loads the artifact when it is new; starts to train on
+    /// `history` when there is neither.
+    pub(super) async fn current(
+        &mut self,
+        now: Timestamp,
+        history: Option<&Series>,
+    ) -> Option<Model> {
+        if let Some(training) = &mut self.training
+            && let Ok(outcome) = training.try_recv()
+        {
+            self.finished = Some(outcome);
+        }
+        if let Some(outcome) = self.finished.take() {
+            self.training = None;
+            self.adopt(now, outcome).await;
+        }
+        self.load_if_changed().await;
+        if self.model.is_none() && self.training.is_none() && self.may_train(now) {
+            self.start_training(now, history);
+        }
+        self.model.clone()
+    }
+
+    /// Returns when the training under way has ended; never while none is.
+    pub(super) async fn trained(&mut self) {
+        match (&mut self.training, &self.finished) {
+            (Some(training), None) => {
+                let ended = training.await.unwrap_or_else(|_| Err("it was given up".to_owned()));
+                self.finished = Some(ended);
+            }
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// An artifact that was refused is not trained over: it may be of a newer version.
+    fn may_train(&self, now: Timestamp) -> bool {
+        self.seen.is_none() && self.not_before.is_none_or(|time| now >= time)
+    }
+
+    async fn load_if_changed(&mut self) {
+        let stamp = FileStamp::of(&self.path);
+        if stamp.is_none() || stamp == self.seen {
+            return;
+        }
+        self.seen = stamp;
+        let (path, step) = (self.path.clone(), self.step);
+        let device = self.shared.training_config.device;
+        let loaded = self
+            .shared
+            .forecasting
+            .run(move || {
+                let artifact = Artifact::load(&path)?;
+                artifact.require(step)?;
+                Ok::<_, ArtifactError>((artifact.forecaster(device)?, identity(&artifact)))
+            })
+            .await;
+        match loaded {
+            Ok(Ok((forecaster, identity))) => {
+                tracing::info!(series = %self.series, path = %self.path.display(),
+                    fingerprint = identity.fingerprint, "model loaded");
+                self.serve(Model { forecaster: Arc::new(forecaster), identity });
+            }
+            Ok(Err(error)) => self.refuse(&error),
+            Err(error) => self.refuse(&error),
+        }
+    }
+
+    fn serve(&mut self, model: Model) {
+        self.show(ModelState::Ready(model.identity.clone()));
+        self.model = Some(model);
+    }
+
+    /// Keeps the model that is in service, if there is one.
+    fn refuse(&mut self, error: &dyn std::error::Error) {
+        self.metrics.failed(Stage::Model);
+        tracing::error!(series = %self.series, path = %self.path.display(), %error,
+            "the artifact is refused; remove it to have a model trained, or run train");
+        if self.model.is_none() {
+            self.show(ModelState::Missing(format!("artifact refused: {error}")));
+        }
+    }
+
+    fn start_training(&mut self, now: Timestamp, history: Option<&Series>) {
+        let Some(history) = history.cloned() else {
+            self.show(ModelState::Missing("no artifact, and no history to train on".to_owned()));
+            return;
+        };
+        let epochs = self.shared.training_config.epochs;
+        tracing::info!(series = %self.series, steps = history.view().len(), epochs,
+            "no artifact: training one in the background");
+        self.show(ModelState::Training { epoch: 0, epochs });
+        let (reply, ended) = oneshot::channel();
+        self.training = Some(ended);
+        let shared = Arc::clone(&self.shared);
+        let (series, path) = (self.series.clone(), self.path.clone());
+        tokio::spawn(async move {
+            let job = Arc::clone(&shared);
+            let work = move || train_and_save(&job, &history, &path, now, &series);
+            let outcome = shared.training.run(work).await;
+            // The loop that asked may have ended.
+            let _ = reply.send(outcome.unwrap_or_else(|error| Err(error.to_string())));
+        });
+    }
+
+    async fn adopt(&mut self, now: Timestamp, outcome: Outcome) {
+        match outcome {
+            Ok(artifact) => {
+                let device = self.shared.training_config.device;
+                let identity = identity(&artifact);
+                let made =
+                    self.shared.forecasting.run(move || artifact.forecaster(device)).await;
+                self.seen = FileStamp::of(&self.path);
+                match made {
+                    Ok(Ok(forecaster)) => {
+                        self.serve(Model { forecaster: Arc::new(forecaster), identity });
+                    }
+                    Ok(Err(error)) => self.refuse(&error),
+                    Err(error) => self.refuse(&error),
+                }
+            }
+            Err(error) => {
+                self.metrics.failed(Stage::Model);
+                let again = now.saturating_add(RETRY_AFTER).unwrap_or(Timestamp::MAX);
+                self.not_before = Some(again);
+                tracing::error!(series = %self.series, error, %again, "training failed");
+                self.show(ModelState::Missing(format!("training failed: {error}")));
+            }
+        }
+    }
+
+    fn show(&self, state: ModelState) {
+        self.shared.board.update(&self.series, |view| view.model = state);
+    }
+}
+
+/// Trains on `history` and saves the artifact; one that cannot be saved is used all the same.
+fn train_and_save(
+    shared: &Shared,
+    history: &Series,
+    path: &Path,
+    now: Timestamp,
+    series: &SeriesId,
+) -> Outcome {
+    let mut observe = |event: TrainingEvent| {
+        if let TrainingEvent::Epoch { epoch, epochs, .. } = event {
+            let state = ModelState::Training { epoch, epochs };
+            shared.board.update(series, |view| view.model = state);
+        }
+        if shared.stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let artifact = trainer::train(history.view(), &shared.training_config, now, &mut observe)
+        .map_err(|error| error.to_string())?;
+    match artifact.save(path) {
+        Ok(()) => tracing::info!(%series, path = %path.display(), "model trained and saved"),
+        Err(error) => {
+            tracing::error!(%series, %error, "the model is in use, but it could not be saved");
+        }
+    }
+    Ok(artifact)
+}
+
+fn identity(artifact: &Artifact) -> ModelIdentity {
+    let manifest = artifact.manifest();
+    ModelIdentity {
+        name: manifest.network.kind.clone(),
+        fingerprint: artifact.fingerprint().to_owned(),
+        created: manifest.created.clone(),
+    }
+}

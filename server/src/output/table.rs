@@ -1,0 +1,46 @@
+//! Tables of plain text.
+
+use std::fmt::Write as _;
+
+use forecast::accuracy::Scores;
+use forecast::{Forecast, Quantile};
+
+use super::minute;
+
+/// A forecast, a line a step.
+pub(crate) fn forecast_table(forecast: &Forecast) -> String {
+    let mut text = String::from("time (UTC)          forecast      lower      upper\n");
+    for k in 0..forecast.horizon() {
+        let _ = writeln!(
+            text,
+            "{:<18} {:>9.3} {:>10.3} {:>10.3}",
+            minute(forecast.time_at(k)),
+            forecast.points()[k],
+            forecast.quantile(Quantile::P10, k),
+            forecast.quantile(Quantile::P90, k),
+        );
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// The scores of several methods, a line each.
+pub(crate) fn scores_table(rows: &[(&str, &Scores)]) -> String {
+    let mut text =
+        String::from("method              MAPE      WAPE      MASE       MAE  80 % interval covers\n");
+    let share = |value: Option<f64>| value.map_or("-".into(), |v| format!("{:.1} %", 100.0 * v));
+    let ratio = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.3}"));
+    for (name, scores) in rows {
+        let _ = writeln!(
+            text,
+            "{name:<16} {:>7} {:>9} {:>9} {:>9.3} {:>14}",
+            share(scores.mape),
+            share(scores.wape),
+            ratio(scores.mase),
+            scores.mae,
+            share(Some(scores.coverage_80)),
+        );
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
