@@ -68,6 +68,17 @@ pub(crate) struct ModelIdentity {
     pub(crate) created: String,
 }
 
+impl ModelIdentity {
+    /// The identity of `artifact`.
+    pub(crate) fn of(artifact: &model::Artifact) -> Self {
+        Self {
+            name: model::REFERENCE.to_owned(),
+            fingerprint: artifact.fingerprint(),
+            created: artifact.manifest().created.to_string(),
+        }
+    }
+}
+
 /// A forecast, and who made it.
 #[derive(Clone, Debug)]
 pub(crate) struct Issued {

@@ -133,7 +133,7 @@ async fn open(config: &Config) -> anyhow::Result<(Source, Clock)> {
     match &config.source {
         SourceConfig::Prometheus(prometheus) => {
             let prometheus = Prometheus::new(prometheus.clone())?;
-            Ok((Source::Prometheus(prometheus), Clock::System))
+            Ok((Source::Prometheus(Arc::new(prometheus)), Clock::System))
         }
         source @ SourceConfig::File(_) => {
             let [workload] = &config.workloads[..] else {

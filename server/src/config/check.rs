@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use capacity::{Mode, Policy, PolicyError, PolicySpec};
-use datasets::{Aggregation, BasicAuth, PrometheusConfig, Secret};
-use forecast::{SeriesId, Step};
+use datasets::{Aggregation, PrometheusConfig, Secret, WorkloadKind};
+use forecast::Step;
 use jiff::SignedDuration;
 use k8s::{ClusterConfig, Workload};
 use serde_saphyr::{Location, Spanned};
@@ -107,7 +107,7 @@ impl Checker {
                     self.refuse(Location::UNKNOWN, message)
                 })?;
                 let password = Secret::new(password.trim_end_matches(['\r', '\n']).to_owned());
-                Ok(BasicAuth { username: basic.username, password })
+                Ok((basic.username, password))
             })
             .transpose()?;
         config.ca_file = raw.ca_file;
@@ -185,12 +185,11 @@ impl Checker {
         let kind = raw.kind.as_deref().unwrap_or("Deployment");
         let workload = Workload::new(api_version, kind, &raw.namespace, &raw.name)
             .or_else(|error| self.refuse(at, error))?;
-        let series =
-            SeriesId::new(workload.to_string()).or_else(|error| self.refuse(at, error))?;
+        let series = workload.series_id();
         let step = self.step(&raw.metric)?;
         let query = match &raw.metric.query {
             Some(query) => query.clone(),
-            None => datasets::cpu_query(&workload.namespace, &workload.name)
+            None => datasets::cpu_query(pods_of(kind), workload.namespace(), workload.name())
                 .or_else(|error| self.refuse(at, error))?,
         };
         Ok(WorkloadConfig {
@@ -230,7 +229,15 @@ impl Checker {
 
     fn aggregation(&self, raw: &RawMetric) -> Checked<Option<Aggregation>> {
         let Some(text) = &raw.aggregation else { return Ok(None) };
-        self.parse(text, "sum, avg, max or min").map(Some)
+        let known = [Aggregation::Sum, Aggregation::Avg, Aggregation::Max, Aggregation::Min];
+        match known.into_iter().find(|aggregation| aggregation.as_str() == text.value) {
+            Some(aggregation) => Ok(Some(aggregation)),
+            None => {
+                let message =
+                    format!("aggregation is {:?}: expected sum, avg, max or min", text.value);
+                self.refuse(text.referenced, message)
+            }
+        }
     }
 
     fn mode(&self, raw: &RawWorkload) -> Checked<Mode> {
@@ -308,6 +315,15 @@ fn policy_location(raw: &RawWorkload, error: &PolicyError) -> Option<Location> {
         PolicyError::StepLimit { .. } => at(behavior.step_down_max.as_ref()),
         PolicyError::Duration { field: "stalenessMax", .. } => at(behavior.staleness_max.as_ref()),
         PolicyError::Duration { .. } => at(behavior.scale_down_stabilization.as_ref()),
+    }
+}
+
+/// How the pods of a workload of this kind are named.
+fn pods_of(kind: &str) -> WorkloadKind {
+    match kind {
+        "Deployment" => WorkloadKind::Deployment,
+        "StatefulSet" => WorkloadKind::StatefulSet,
+        _ => WorkloadKind::Other,
     }
 }
 

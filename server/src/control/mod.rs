@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use capacity::Decision;
+use model::Device;
 use tokio_util::sync::CancellationToken;
 use trainer::TrainingConfig;
 
@@ -36,8 +37,10 @@ pub(crate) struct Shared {
     pub(crate) training: ComputeThread,
     /// Where artifacts are.
     pub(crate) model_dir: PathBuf,
-    /// How models are trained, and on which device they run.
+    /// How models are trained.
     pub(crate) training_config: TrainingConfig,
+    /// Where models run.
+    pub(crate) device: Device,
     /// Ends everything.
     pub(crate) stop: CancellationToken,
 }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use forecast::{Series, SeriesId, Step, Timestamp};
 use jiff::SignedDuration;
-use model::{Artifact, ArtifactError, LstmForecaster};
+use model::{Artifact, Device, LoadError, LstmForecaster};
 use tokio::sync::oneshot;
 use trainer::TrainingEvent;
 
@@ -27,6 +27,13 @@ pub(super) struct Model {
     pub(super) forecaster: Arc<LstmForecaster>,
     /// Which one it is.
     pub(super) identity: ModelIdentity,
+}
+
+impl Model {
+    fn of(artifact: &Artifact, device: &Device) -> Self {
+        let forecaster = Arc::new(artifact.forecaster(device));
+        Self { forecaster, identity: ModelIdentity::of(artifact) }
+    }
 }
 
 /// Keeps the model of one workload.
@@ -126,21 +133,21 @@ impl ModelKeeper {
         }
         self.seen = stamp;
         let (path, step) = (self.path.clone(), self.step);
-        let device = self.shared.training_config.device;
+        let device = self.shared.device.clone();
         let loaded = self
             .shared
             .forecasting
             .run(move || {
                 let artifact = Artifact::load(&path)?;
                 artifact.require(step)?;
-                Ok::<_, ArtifactError>((artifact.forecaster(device)?, identity(&artifact)))
+                Ok::<_, LoadError>(Model::of(&artifact, &device))
             })
             .await;
         match loaded {
-            Ok(Ok((forecaster, identity))) => {
+            Ok(Ok(model)) => {
                 tracing::info!(series = %self.series, path = %self.path.display(),
-                    fingerprint = identity.fingerprint, "model loaded");
-                self.serve(Model { forecaster: Arc::new(forecaster), identity });
+                    fingerprint = model.identity.fingerprint, "model loaded");
+                self.serve(model);
             }
             Ok(Err(error)) => self.refuse(&error),
             Err(error) => self.refuse(&error),
@@ -187,16 +194,12 @@ impl ModelKeeper {
     async fn adopt(&mut self, now: Timestamp, outcome: Outcome) {
         match outcome {
             Ok(artifact) => {
-                let device = self.shared.training_config.device;
-                let identity = identity(&artifact);
+                let device = self.shared.device.clone();
                 let made =
-                    self.shared.forecasting.run(move || artifact.forecaster(device)).await;
+                    self.shared.forecasting.run(move || Model::of(&artifact, &device)).await;
                 self.seen = FileStamp::of(&self.path);
                 match made {
-                    Ok(Ok(forecaster)) => {
-                        self.serve(Model { forecaster: Arc::new(forecaster), identity });
-                    }
-                    Ok(Err(error)) => self.refuse(&error),
+                    Ok(model) => self.serve(model),
                     Err(error) => self.refuse(&error),
                 }
             }
@@ -239,13 +242,4 @@ fn train_and_save(
         }
     }
     Ok(artifact)
-}
-
-fn identity(artifact: &Artifact) -> ModelIdentity {
-    let manifest = artifact.manifest();
-    ModelIdentity {
-        name: manifest.network.kind.clone(),
-        fingerprint: artifact.fingerprint().to_owned(),
-        created: manifest.created.clone(),
-    }
 }

@@ -1,5 +1,7 @@
 //! Where a loop reads the history up to now.
 
+use std::sync::Arc;
+
 use datasets::{Prometheus, PrometheusError, RangeQuery};
 use forecast::{Series, SeriesError, Timestamp};
 use thiserror::Error;
@@ -10,7 +12,7 @@ use crate::config::WorkloadConfig;
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// A Prometheus, asked at each cycle.
-    Prometheus(Prometheus),
+    Prometheus(Arc<Prometheus>),
     /// A recorded series, of which each cycle sees what lies before its now.
     Recorded(Series),
 }

@@ -1,0 +1,15 @@
+//! The binary itself, run as its users run it: real processes, a real Prometheus, real signals.
+//! The cluster is an API server at HTTP level.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, with the place")]
+
+mod bad_input;
+mod binary;
+mod demo;
+mod dependency_rule;
+mod live;
+mod recorded;
+
+#[path = "../../../datasets/tests/real_prometheus/harness.rs"]
+mod prometheus;
+#[path = "../../../k8s/tests/stub/mod.rs"]
+mod stub;
