@@ -1,1 +1,30 @@
-//! placeholder
+//! The LSTM in Burn, and the artifact that it is stored in.
+//!
+//! ```text
+//! NetworkConfig ─▶ Weights ─▶ ReferenceNetwork ─▶ LstmForecaster : forecast::Forecaster
+//!                     ▲              on a Device        ▲
+//!                     └────────── Artifact (weights + Manifest, one file) ──────────┘
+//! ```
+//!
+//! Weights are plain numbers until they are put on a [`Device`]; tensors do not leave this crate and
+//! `trainer`. What is absent on purpose: no clock (`created` is an argument), no training.
+
+mod artifact;
+mod device;
+mod digest;
+mod forecaster;
+mod lstm;
+mod manifest;
+mod network;
+mod random;
+mod weights;
+mod wire;
+
+pub use artifact::{ARTIFACT_BYTES_MAX, Artifact, ArtifactError, LoadError, SaveError};
+pub use device::{Device, DeviceError, DeviceKind, DeviceKindError};
+pub use forecaster::{LstmForecaster, PointForecaster};
+pub use lstm::Lstm;
+pub use manifest::{DataSummary, Manifest, ScoresSummary, TrainingSummary};
+pub use network::{DropoutMasks, NetworkConfig, ReferenceNetwork};
+pub use random::{Purpose, stream};
+pub use weights::{Weights, WeightsError};

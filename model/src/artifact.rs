@@ -1,0 +1,324 @@
+//! A trained network as one file: safetensors, with the manifest and a digest in its metadata.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use forecast::{SeriesId, Step};
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+use thiserror::Error;
+
+use crate::device::Device;
+use crate::digest::Digest;
+use crate::forecaster::LstmForecaster;
+use crate::manifest::Manifest;
+use crate::weights::{Weights, layout};
+use crate::wire::{ManifestWire, SCHEMA_VERSION, VersionWire};
+
+/// A file larger than this is not read: the reference network takes 0.15 MiB.
+pub const ARTIFACT_BYTES_MAX: u64 = 16 << 20;
+/// File names are cut at this length; most file systems allow 255 bytes.
+const FILE_STEM_MAX: usize = 200;
+const MANIFEST_KEY: &str = "manifest";
+const DIGEST_KEY: &str = "sha256";
+
+/// A trained network and its description, consistent with each other.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Artifact {
+    manifest: Manifest,
+    /// The manifest as it stands in the file: numbers survive being printed and read only as text.
+    text: String,
+    weights: Weights,
+}
+
+/// Why a manifest and weights are not an [`Artifact`].
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("the parts of the artifact do not fit together: {0}")]
+pub struct ArtifactError(String);
+
+/// Why an artifact cannot be loaded or used.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// There is none.
+    #[error("there is no model at {path}: train one first")]
+    Missing {
+        /// The file looked for.
+        path: PathBuf,
+    },
+    /// It cannot be read.
+    #[error("the model {path} cannot be read")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is far too large.
+    #[error("{path} has more than {ARTIFACT_BYTES_MAX} bytes: it is not a model of ours")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is not what we wrote: truncated, altered, or something else.
+    #[error("the model {path} is damaged ({reason}): train it again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Another version of the program wrote it.
+    #[error(
+        "the model {path} has format version {found}, but this program reads version {SCHEMA_VERSION}: train it again, or use the program that made it"
+    )]
+    OtherSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// It is for other data.
+    #[error("the model was trained on steps of {fitted}, but steps of {asked} were asked for")]
+    OtherStep {
+        /// The step it was trained on.
+        fitted: Step,
+        /// The step asked for.
+        asked: Step,
+    },
+}
+
+/// Why an artifact cannot be saved. What was there before still is.
+#[derive(Debug, Error)]
+#[error("the model cannot be written to {path}: is the folder there and writable?")]
+pub struct SaveError {
+    /// The file that was to be written.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl Artifact {
+    /// An artifact of these parts.
+    ///
+    /// # Errors
+    /// When they do not fit together.
+    pub fn new(manifest: &Manifest, weights: Weights) -> Result<Self, ArtifactError> {
+        let wire = ManifestWire::from(manifest);
+        let text = serde_json::to_string(&wire).map_err(|e| ArtifactError(e.to_string()))?;
+        Self::from_text(text, weights).map_err(ArtifactError)
+    }
+
+    fn from_text(text: String, weights: Weights) -> Result<Self, String> {
+        let manifest = parse_manifest(&text)?;
+        if weights.config() != manifest.network {
+            return Err("the weights are of another network".to_owned());
+        }
+        if manifest.horizon != manifest.residuals.horizon() {
+            let (horizon, given) = (manifest.horizon, manifest.residuals.horizon());
+            return Err(format!("the horizon is {horizon}, but the intervals have {given} steps"));
+        }
+        Ok(Self { manifest, text, weights })
+    }
+
+    /// The description.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The description as it stands in the file, as JSON.
+    #[must_use]
+    pub fn manifest_json(&self) -> &str {
+        &self.text
+    }
+
+    /// The weights.
+    #[must_use]
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// SHA-256 of manifest and weights: two artifacts with one fingerprint are the same.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let bytes: Vec<_> = self.tensor_bytes().collect();
+        content_digest(&self.text, bytes.iter().map(|(name, _, bytes)| (*name, bytes.as_slice())))
+    }
+
+    /// Checks that it is for series of `step`.
+    ///
+    /// # Errors
+    /// [`LoadError::OtherStep`] when it is not.
+    pub fn require(&self, step: Step) -> Result<(), LoadError> {
+        let (fitted, asked) = (self.manifest.step, step);
+        if fitted == asked { Ok(()) } else { Err(LoadError::OtherStep { fitted, asked }) }
+    }
+
+    /// The network on `device`, ready to forecast.
+    #[must_use]
+    pub fn forecaster(&self, device: &Device) -> LstmForecaster {
+        LstmForecaster::new(self, device)
+    }
+
+    /// Where the artifact of `series` lies in the folder `models`: what is not a letter, a digit,
+    /// `-`, `_` or an inner `.` is percent-encoded; a name that is too long for a file system is
+    /// cut and told apart by its digest, after a `~`, which no other name holds.
+    #[must_use]
+    pub fn path_in(models: &Path, series: &SeriesId) -> PathBuf {
+        let mut stem = String::new();
+        for (i, byte) in series.as_str().bytes().enumerate() {
+            let plain = byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            if plain || (byte == b'.' && i > 0) {
+                stem.push(char::from(byte));
+            } else {
+                stem.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        if stem.len() > FILE_STEM_MAX {
+            let digest = Digest::new().part(series.as_str().as_bytes()).finish();
+            stem.truncate(FILE_STEM_MAX - 1 - digest.len());
+            stem = format!("{stem}~{digest}");
+        }
+        models.join(format!("{stem}.safetensors"))
+    }
+
+    /// Writes the artifact to `path`, whole or not at all: to a new file beside it, which then
+    /// takes its name.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or written; an older artifact at `path` is left as it was.
+    pub fn save(&self, path: &Path) -> Result<(), SaveError> {
+        self.write(path).map_err(|source| SaveError { path: path.to_owned(), source })
+    }
+
+    fn write(&self, path: &Path) -> io::Result<()> {
+        let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".model-");
+        #[cfg(unix)]
+        {
+            // The trainer writes as one user and the server may read as another.
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(fs::Permissions::from_mode(0o644));
+        }
+        let mut file = builder.tempfile_in(folder)?;
+        file.write_all(&self.to_bytes()?)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|e| e.error)?;
+        // The new name is only safe from a power cut once the folder is.
+        File::open(folder)?.sync_all()
+    }
+
+    fn to_bytes(&self) -> io::Result<Vec<u8>> {
+        let tensors: Vec<_> = self.tensor_bytes().collect();
+        let views: Result<Vec<_>, _> = tensors
+            .iter()
+            .map(|(name, shape, bytes)| {
+                Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
+            })
+            .collect();
+        let metadata = HashMap::from([
+            (MANIFEST_KEY.to_owned(), self.text.clone()),
+            (DIGEST_KEY.to_owned(), self.fingerprint()),
+        ]);
+        views.and_then(|views| serialize(views, Some(metadata))).map_err(io::Error::other)
+    }
+
+    /// Name, shape and little-endian bytes of each tensor.
+    fn tensor_bytes(&self) -> impl Iterator<Item = (&'static str, Vec<usize>, Vec<u8>)> + '_ {
+        self.weights.iter().map(|(name, shape, values)| {
+            (name, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        })
+    }
+
+    /// Reads the artifact at `path`.
+    ///
+    /// # Errors
+    /// When it is missing, unreadable, too large, damaged anywhere, or of another version.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let bytes = read_limited(path)?;
+        Self::from_bytes(&bytes).map_err(|refusal| {
+            let path = path.to_owned();
+            match refusal {
+                Refusal::OtherSchema(found) => LoadError::OtherSchema { path, found },
+                Refusal::Damaged(reason) => LoadError::Damaged { path, reason },
+            }
+        })
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
+        let damaged = |error: &dyn std::fmt::Display| Refusal::Damaged(error.to_string());
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let entry = |key| metadata.get(key).ok_or_else(|| damaged(&format!("it has no {key}")));
+        let (text, digest) = (entry(MANIFEST_KEY)?, entry(DIGEST_KEY)?);
+        let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
+        let tensors = file.iter().map(|(name, tensor)| (name, tensor.data()));
+        if content_digest(text, tensors) != *digest {
+            return Err(damaged(&"its digest does not match its contents"));
+        }
+        let VersionWire { schema_version } = serde_json::from_str(text).map_err(|e| damaged(&e))?;
+        if schema_version != SCHEMA_VERSION {
+            return Err(Refusal::OtherSchema(schema_version));
+        }
+        let manifest = parse_manifest(text).map_err(|e| damaged(&e))?;
+        let weights = read_weights(&manifest, &file).map_err(|e| damaged(&e))?;
+        Self::from_text(text.clone(), weights).map_err(|e| damaged(&e))
+    }
+}
+
+enum Refusal {
+    OtherSchema(u32),
+    Damaged(String),
+}
+
+fn read_limited(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let failed = |source: io::Error| {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => LoadError::Missing { path },
+            _ => LoadError::Unreadable { path, source },
+        }
+    };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(ARTIFACT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > ARTIFACT_BYTES_MAX {
+        return Err(LoadError::TooLarge { path: path.to_owned() });
+    }
+    Ok(bytes)
+}
+
+fn parse_manifest(text: &str) -> Result<Manifest, String> {
+    serde_json::from_str::<ManifestWire>(text).map_err(|e| e.to_string())?.parse()
+}
+
+fn read_weights(manifest: &Manifest, file: &SafeTensors<'_>) -> Result<Weights, String> {
+    let layout = layout(&manifest.network);
+    if file.len() != layout.len() {
+        return Err(format!("it has {} tensors instead of {}", file.len(), layout.len()));
+    }
+    let mut tensors = std::array::from_fn(|_| Vec::new());
+    for ((name, shape), values) in layout.iter().zip(&mut tensors) {
+        let tensor = file.tensor(name).map_err(|e| e.to_string())?;
+        if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
+            let (dtype, found) = (tensor.dtype(), tensor.shape());
+            return Err(format!("{name} is {dtype:?} {found:?} instead of F32 {shape:?}"));
+        }
+        let chunks = tensor.data().as_chunks::<4>().0;
+        *values = chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    }
+    Weights::new(manifest.network, tensors).map_err(|e| e.to_string())
+}
+
+/// SHA-256 over the manifest and each tensor's name and bytes, in order of the names.
+fn content_digest<'a>(text: &str, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let sorted: BTreeMap<&str, &[u8]> = tensors.collect();
+    let start = Digest::new().part(text.as_bytes());
+    let digest =
+        |digest: Digest, (name, bytes): (&str, &[u8])| digest.part(name.as_bytes()).part(bytes);
+    sorted.into_iter().fold(start, digest).finish()
+}
