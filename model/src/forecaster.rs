@@ -175,9 +175,14 @@ impl LstmForecaster {
     }
 }
 
+impl LstmForecaster {
+    /// The preset's name.
+    pub const NAME: &str = "reference";
+}
+
 impl Forecaster for LstmForecaster {
     fn name(&self) -> &str {
-        "reference"
+        Self::NAME
     }
 
     fn forecast(

@@ -72,7 +72,7 @@ impl ModelIdentity {
     /// The identity of `artifact`.
     pub(crate) fn of(artifact: &model::Artifact) -> Self {
         Self {
-            name: model::REFERENCE.to_owned(),
+            name: model::LstmForecaster::NAME.to_owned(),
             fingerprint: artifact.fingerprint(),
             created: artifact.manifest().created.to_string(),
         }

@@ -40,7 +40,8 @@ impl ComputeThread {
     /// When the system gives no thread.
     pub(crate) fn start(name: &str) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE_MAX);
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&queue))?;
+        let thread =
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&queue))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 

@@ -68,9 +68,8 @@ impl Metrics {
     /// When two metrics have one name: a fault of this file.
     pub(crate) fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let gauge = |name, help| {
-            register(&registry, GaugeVec::new(options(name, help), &WORKLOAD_LABELS)?)
-        };
+        let gauge =
+            |name, help| register(&registry, GaugeVec::new(options(name, help), &WORKLOAD_LABELS)?);
         let int_gauge = |name, help| {
             register(&registry, IntGaugeVec::new(options(name, help), &WORKLOAD_LABELS)?)
         };

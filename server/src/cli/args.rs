@@ -157,7 +157,8 @@ fn from_flags(source: &SourceArgs) -> RawConfig {
 }
 
 fn environment(name: &str) -> Option<String> {
-    std::env::var_os(name).and_then(|value: OsString| value.into_string().ok())
+    std::env::var_os(name)
+        .and_then(|value: OsString| value.into_string().ok())
         .filter(|value| !value.is_empty())
 }
 

@@ -200,7 +200,8 @@ async fn once(args: &DemoArgs, stage: Stage, artifact: &Artifact) -> anyhow::Res
         return Ok(());
     }
     let manifest = artifact.manifest();
-    let (model, seasonal) = artifact.scores();
+    let model = manifest.scores.model.context("the test part has no scores")?;
+    let seasonal = manifest.scores.seasonal_naive;
     let plan = PlanAnswer::new(&view).context("nothing was decided")?;
     let object = json!({
         "series": stage.workload.series.as_str(),

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use clap::Args;
 use forecast::{Forecaster as _, HORIZON};
-use model::Artifact;
+use model::{Artifact, Device};
 
 use super::args::{ModelArgs, SourceArgs, TrainingArgs, config};
 use super::history;
@@ -40,11 +40,14 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
     };
     let path = Artifact::path_in(&config.model_dir, &workload.series);
     let artifact = Artifact::load(&path).with_context(|| {
-        format!("no model for {}: run `predictive-scaler train` with the same options first", workload.series)
+        format!(
+            "no model for {}: run `predictive-scaler train` with the same options first",
+            workload.series
+        )
     })?;
     artifact.require(workload.step)?;
     let history = history::read(&config.source, workload).await?.series;
-    let forecaster = artifact.forecaster(config.training.device)?;
+    let forecaster = artifact.forecaster(&Device::open(config.training.device)?);
     let forecast = forecaster.forecast(history.view(), HORIZON)?;
     match args.format {
         Format::Table => print_line(forecast_table(&forecast))?,

@@ -20,6 +20,7 @@ pub(super) enum ModelCommand {
 pub(super) fn run(command: &ModelCommand) -> anyhow::Result<()> {
     let ModelCommand::Inspect { path } = command;
     let artifact = Artifact::load(path)?;
-    print_line(serde_json::to_string_pretty(artifact.manifest())?)?;
+    let manifest: serde_json::Value = serde_json::from_str(artifact.manifest_json())?;
+    print_line(serde_json::to_string_pretty(&manifest)?)?;
     Ok(())
 }

@@ -80,8 +80,8 @@ pub(super) async fn fit(
 fn report(artifact: &Artifact, path: &std::path::Path, format: Format) -> anyhow::Result<()> {
     let manifest = artifact.manifest();
     if format == Format::Json {
-        let object = json!({ "path": path, "manifest": manifest });
-        print_line(object)?;
+        let manifest: serde_json::Value = serde_json::from_str(artifact.manifest_json())?;
+        print_line(json!({ "path": path, "manifest": manifest }))?;
         return Ok(());
     }
     let training = &manifest.training;
@@ -100,10 +100,7 @@ fn report(artifact: &Artifact, path: &std::path::Path, format: Format) -> anyhow
 
 /// The scores on the test part, beside those of seasonal naive.
 pub(super) fn scores(artifact: &Artifact) -> String {
-    let (model, seasonal) = artifact.scores();
-    let mut rows = vec![(artifact.manifest().network.kind.as_str(), &model)];
-    if let Some(seasonal) = &seasonal {
-        rows.push(("seasonal-naive", seasonal));
-    }
+    let scores = &artifact.manifest().scores;
+    let rows = [("reference", scores.model), ("seasonal-naive", scores.seasonal_naive)];
     scores_table(&rows)
 }

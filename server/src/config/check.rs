@@ -18,7 +18,9 @@ use super::raw::{
     RawBehavior, RawConfig, RawKubernetes, RawMetric, RawPrometheus, RawTraining, RawWorkload,
     unlocated,
 };
-use super::{Config, ConfigError, MODEL_DIR, Origin, Place, SourceConfig, WorkloadConfig, quantity};
+use super::{
+    Config, ConfigError, MODEL_DIR, Origin, Place, SourceConfig, WorkloadConfig, quantity,
+};
 
 /// The history that is read when nothing else is said.
 const HISTORY: &str = "336h";

@@ -15,9 +15,7 @@ use k8s::{ClusterConfig, Workload};
 use thiserror::Error;
 use trainer::TrainingConfig;
 
-pub(crate) use raw::{
-    RawConfig, RawKubernetes, RawPrometheus, RawTraining, RawWorkload, unlocated,
-};
+pub(crate) use raw::{RawConfig, RawPrometheus, RawWorkload, unlocated};
 
 /// Where artifacts are when nothing else is said.
 pub(crate) const MODEL_DIR: &str = "models";

@@ -19,9 +19,8 @@ const SUFFIXES: [(&str, f64); 13] = [
 
 /// The number that `text` stands for, in base units; `None` when it is not a quantity.
 pub(super) fn parse(text: &str) -> Option<f64> {
-    let (digits, factor) = SUFFIXES
-        .iter()
-        .find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)))?;
+    let (digits, factor) =
+        SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)))?;
     let plain = digits.chars().all(|c| c.is_ascii_digit() || "+-.eE".contains(c));
     let number: f64 = digits.parse().ok().filter(|_| plain)?;
     // Dividing by 1000 rounds once, where a factor of 0.001 is itself rounded: 700m is 0.7.

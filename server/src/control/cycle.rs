@@ -42,8 +42,7 @@ impl WorkloadLoop {
         source: Source,
         actuator: Actuator,
     ) -> Self {
-        let metrics =
-            shared.metrics.workload(config.workload.namespace(), config.workload.name());
+        let metrics = shared.metrics.workload(config.workload.namespace(), config.workload.name());
         Self {
             autoscaler: Autoscaler::new(config.policy.clone(), config.mode),
             ledger: Ledger::default(),

@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 
 pub(crate) use actuator::Actuator;
 pub(crate) use cycle::WorkloadLoop;
-pub(crate) use source::{Source, SourceError};
+pub(crate) use source::Source;
 
 /// What the loops of all workloads share.
 #[derive(Debug)]

@@ -71,8 +71,7 @@ impl FileStamp {
 
 impl ModelKeeper {
     pub(super) fn new(config: &WorkloadConfig, shared: Arc<Shared>) -> Self {
-        let metrics =
-            shared.metrics.workload(config.workload.namespace(), config.workload.name());
+        let metrics = shared.metrics.workload(config.workload.namespace(), config.workload.name());
         Self {
             series: config.series.clone(),
             step: config.step,
@@ -195,8 +194,7 @@ impl ModelKeeper {
         match outcome {
             Ok(artifact) => {
                 let device = self.shared.device.clone();
-                let made =
-                    self.shared.forecasting.run(move || Model::of(&artifact, &device)).await;
+                let made = self.shared.forecasting.run(move || Model::of(&artifact, &device)).await;
                 self.seen = FileStamp::of(&self.path);
                 match made {
                     Ok(model) => self.serve(model),

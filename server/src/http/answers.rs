@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{OriginalUri, Query, State};
-use axum::http::{Method, StatusCode, header};
+use axum::extract::{Query, State};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
@@ -123,7 +123,10 @@ pub(super) async fn livez(State(state): State<HttpState>) -> Result<&'static str
         None => Ok("ok\n"),
         Some(view) => Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            format!("the loop of {}/{} has not finished a cycle for long", view.namespace, view.name),
+            format!(
+                "the loop of {}/{} has not finished a cycle for long",
+                view.namespace, view.name
+            ),
         )),
     }
 }
@@ -145,7 +148,7 @@ pub(super) async fn readyz(State(state): State<HttpState>) -> Response {
     (code, Json(StatusAnswer::new(status, &views, Vec::new()))).into_response()
 }
 
-pub(super) async fn not_found(OriginalUri(uri): OriginalUri) -> Problem {
+pub(super) async fn not_found(uri: Uri) -> Problem {
     let detail = format!("there is no {}; there are {}", uri.path(), ENDPOINTS.join(", "));
     Problem::new(StatusCode::NOT_FOUND, detail)
 }

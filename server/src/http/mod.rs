@@ -18,7 +18,7 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 
-pub(crate) use wire::{ForecastAnswer, PlanAnswer};
+pub(crate) use wire::{ForecastAnswer, PlanAnswer, forecast_steps};
 
 /// How long connections may stay open after the end was asked for.
 const DRAIN: Duration = Duration::from_secs(5);

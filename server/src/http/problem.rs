@@ -27,10 +27,7 @@ impl Problem {
 
     /// Not there yet; the client may ask again.
     pub(super) fn not_yet(detail: impl Into<String>) -> Self {
-        Self {
-            retry_after_seconds: Some(5),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-        }
+        Self { retry_after_seconds: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
     }
 }
 

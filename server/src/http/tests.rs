@@ -53,11 +53,17 @@ async fn errors_say_what_to_do_next() {
 async fn readiness_says_where_the_model_stands() {
     let one = state(&["web"]);
     let (status, body) = get(&one, "/readyz").await;
-    assert_eq!((status, body["status"].as_str()), (StatusCode::SERVICE_UNAVAILABLE, Some("starting")));
+    assert_eq!(
+        (status, body["status"].as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, Some("starting"))
+    );
     let id = SeriesId::new("shop/web").unwrap();
     one.board.update(&id, |view| view.model = ModelState::Training { epoch: 3, epochs: 50 });
     let (status, body) = get(&one, "/readyz").await;
-    assert_eq!((status, body["status"].as_str()), (StatusCode::SERVICE_UNAVAILABLE, Some("training")));
+    assert_eq!(
+        (status, body["status"].as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, Some("training"))
+    );
     assert_eq!(body["workloads"][0]["detail"], "epoch 3 of at most 50");
 }
 

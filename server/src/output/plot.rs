@@ -40,7 +40,8 @@ fn render(columns: &[[char; HEIGHT]], top: f64) -> String {
     let mut text = String::new();
     for row in (0..HEIGHT).rev() {
         let label = top * row as f64 / (HEIGHT - 1) as f64;
-        let axis = if row % 5 == 0 { format!("{label:>9.2} ┤") } else { format!("{:>9} │", "") };
+        let axis =
+            if row % 5 == 0 { format!("{label:>9.2} ┤") } else { format!("{:>9} │", "") };
         text += &axis;
         text.extend(columns.iter().map(|column| column[row]));
         text.truncate(text.trim_end().len());

@@ -24,13 +24,14 @@ pub(crate) fn forecast_table(forecast: &Forecast) -> String {
     text
 }
 
-/// The scores of several methods, a line each.
-pub(crate) fn scores_table(rows: &[(&str, &Scores)]) -> String {
-    let mut text =
-        String::from("method              MAPE      WAPE      MASE       MAE  80 % interval covers\n");
+/// The scores of several methods, a line each; a method without any is left out.
+pub(crate) fn scores_table(rows: &[(&str, Option<Scores>)]) -> String {
+    let mut text = String::from(
+        "method              MAPE      WAPE      MASE       MAE  80 % interval covers\n",
+    );
     let share = |value: Option<f64>| value.map_or("-".into(), |v| format!("{:.1} %", 100.0 * v));
     let ratio = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.3}"));
-    for (name, scores) in rows {
+    for (name, scores) in rows.iter().filter_map(|(name, scores)| Some(name).zip(*scores)) {
         let _ = writeln!(
             text,
             "{name:<16} {:>7} {:>9} {:>9} {:>9.3} {:>14}",
