@@ -107,3 +107,77 @@ fn is_label(text: &str) -> bool {
         && !text.starts_with('-')
         && !text.ends_with('-')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regex::Regex;
+
+    /// Whether the pattern takes the pod, anchored as Prometheus anchors it.
+    fn takes(kind: WorkloadKind, workload: &str, pod: &str) -> bool {
+        let pattern = pod_pattern(kind, workload);
+        Regex::new(&format!("^(?:{pattern})$")).unwrap().is_match(pod)
+    }
+
+    #[test]
+    fn a_deployment_takes_its_own_pods_only() {
+        let takes = |pod| takes(WorkloadKind::Deployment, "web", pod);
+        for own in ["web-7d4b9c6f5-x2k4z", "web-b-bcdfg", "web-5f9c8d7b6f-qwrtx"] {
+            assert!(takes(own), "{own}");
+        }
+        for other in [
+            "web-api-7d4b9c6f5-x2k4z",
+            "web-7d4b9c6f5-x2k4z-debug",
+            "web-x2-7d4b9c6f5-x2k4z",
+            "my-web-7d4b9c6f5-x2k4z",
+            "web-0",
+            "web-7d4b9c6f5-x2k4",
+            "web-7d4b9c6f5d7b-x2k4z",
+            "webs-7d4b9c6f5-x2k4z",
+            "web",
+        ] {
+            assert!(!takes(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn pods_of_long_names_are_taken_where_kubernetes_cuts_them() {
+        let hash = "5f9c8d7b6f";
+        for length in [40, 46, 47, 48, 50, 56, 57, 58, 59, 63] {
+            let name = "a".repeat(length);
+            // As `names.SimpleNameGenerator` does: the base is cut, then five characters follow.
+            let base: String = format!("{name}-{hash}-").chars().take(58).collect();
+            let pod = format!("{base}x2k4z");
+            assert!(takes(WorkloadKind::Deployment, &name, &pod), "{length}: {pod}");
+            assert!(!takes(WorkloadKind::Deployment, &name, &format!("{pod}z-z")), "{length}");
+        }
+    }
+
+    #[test]
+    fn other_kinds_have_their_own_names() {
+        assert!(takes(WorkloadKind::StatefulSet, "db", "db-12"));
+        assert!(!takes(WorkloadKind::StatefulSet, "db", "db-replica-0"));
+        assert!(!takes(WorkloadKind::StatefulSet, "v1.2", "v1x2-0"));
+        assert!(takes(WorkloadKind::Other, "job", "job-anything"));
+        assert!(!takes(WorkloadKind::Other, "job", "jobs-anything"));
+    }
+
+    #[test]
+    fn the_query_is_the_documented_one() {
+        let query = cpu_query(WorkloadKind::StatefulSet, "shop", "db").unwrap();
+        let expected = r#"sum(rate(container_cpu_usage_seconds_total{namespace="shop", pod=~"db-[0-9]+", container!=""}[5m]))"#;
+        assert_eq!(query, expected);
+    }
+
+    #[test]
+    fn names_that_kubernetes_refuses_are_refused() {
+        let query = |namespace, workload| cpu_query(WorkloadKind::Deployment, namespace, workload);
+        let long = "a".repeat(254);
+        for name in ["", "Web", "a b", "web\"}", "-web", "web-", "a..b", "café", long.as_str()] {
+            assert!(matches!(query("shop", name), Err(CpuQueryError::Workload(_))), "{name}");
+            assert!(matches!(query(name, "web"), Err(CpuQueryError::Namespace(_))), "{name}");
+        }
+        assert!(query("shop", "web.v2").is_ok());
+        assert!(query("shop.eu", "web").is_err());
+    }
+}
