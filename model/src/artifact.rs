@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::device::Device;
 use crate::digest::Digest;
-use crate::forecaster::LstmForecaster;
+use crate::forecaster::{LstmForecaster, PointForecaster};
 use crate::manifest::Manifest;
 use crate::weights::{Weights, layout};
 use crate::wire::{ManifestWire, SCHEMA_VERSION, VersionWire};
@@ -159,7 +159,8 @@ impl Artifact {
     /// The network on `device`, ready to forecast.
     #[must_use]
     pub fn forecaster(&self, device: &Device) -> LstmForecaster {
-        LstmForecaster::new(self, device)
+        let points = PointForecaster::new(&self.weights, self.manifest.scaler, device);
+        LstmForecaster::from_parts(points, self.manifest.residuals.clone(), self.manifest.step)
     }
 
     /// Where the artifact of `series` lies in the folder `models`: what is not a letter, a digit,

@@ -11,7 +11,6 @@ use forecast::{
 
 use burn::tensor::{Tensor, TensorData};
 
-use crate::artifact::Artifact;
 use crate::device::Device;
 use crate::network::{NetworkConfig, ReferenceNetwork};
 use crate::weights::Weights;
@@ -120,13 +119,10 @@ pub struct LstmForecaster {
 }
 
 impl LstmForecaster {
-    pub(crate) fn new(artifact: &Artifact, device: &Device) -> Self {
-        let manifest = artifact.manifest();
-        Self {
-            points: PointForecaster::new(artifact.weights(), manifest.scaler, device),
-            residuals: manifest.residuals.clone(),
-            step: manifest.step,
-        }
+    /// A network with intervals, for series of `step`.
+    #[must_use]
+    pub fn from_parts(points: PointForecaster, residuals: ResidualQuantiles, step: Step) -> Self {
+        Self { points, residuals, step }
     }
 
     /// What [`Plan::run`] does with this forecaster, in a few large batches instead of one window

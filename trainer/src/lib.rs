@@ -1,1 +1,22 @@
-//! placeholder
+//! Fits, stops early, calibrates and scores a network, and hands back an artifact.
+//!
+//! ```text
+//! series ─▶ split ─▶ scaler, windows (train) ─▶ fit ◀─ windows (validation) stop it
+//!                                                │
+//!               artifact ◀─ scores (test) ◀─ intervals (validation)
+//! ```
+//!
+//! Nothing of the test part reaches weights, scaler or intervals. What is absent on purpose: no
+//! file and no wall clock; `created` is an argument, and saving is the caller's.
+
+mod batches;
+mod config;
+mod error;
+mod event;
+mod fit;
+mod train;
+
+pub use config::{TrainingConfig, TrainingConfigError, TrainingOptions};
+pub use error::TrainingError;
+pub use event::TrainingEvent;
+pub use train::{Trained, train};

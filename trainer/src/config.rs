@@ -1,0 +1,149 @@
+//! How a network is trained: options as they are given, and the checked configuration.
+
+use std::fmt::Write as _;
+
+use model::{DeviceKind, NetworkConfig};
+use thiserror::Error;
+
+/// Most epochs that can be asked for.
+const EPOCHS_MAX: usize = 10_000;
+/// Most threads that can be asked for.
+const THREADS_MAX: usize = 256;
+/// Largest batch that can be asked for.
+const BATCH_MAX: usize = 4096;
+/// Widest layer and longest lookback that can be asked for.
+const WIDTH_MAX: usize = 4096;
+
+/// The options of a training, as given; [`TrainingConfig`] is the checked form.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TrainingOptions {
+    /// Passes over the training windows: 1 to 10 000.
+    pub epochs: usize,
+    /// Epochs without a lower validation loss after which the training stops and the best weights
+    /// are kept. `None`: all epochs run and the last weights are kept, as in the tutorial.
+    pub patience: Option<usize>,
+    /// Decides the initial weights, the order of the windows and the dropout.
+    pub seed: u64,
+    /// Threads. Each batch is divided among them and their gradients are added in a fixed order:
+    /// the same seed, threads and device yield the same weights; another number of threads differs
+    /// by rounding.
+    pub threads: usize,
+    /// Where the network is computed.
+    pub device: DeviceKind,
+    /// Windows a batch.
+    pub batch: usize,
+    /// Adam's learning rate.
+    pub learning_rate: f64,
+    /// The sizes of the network.
+    pub network: NetworkConfig,
+}
+
+impl Default for TrainingOptions {
+    /// The tutorial's recipe, stopped early; one thread.
+    fn default() -> Self {
+        Self {
+            epochs: 50,
+            patience: Some(5),
+            seed: 42,
+            threads: 1,
+            device: DeviceKind::Cpu,
+            batch: 32,
+            learning_rate: 1e-3,
+            network: NetworkConfig::REFERENCE,
+        }
+    }
+}
+
+/// Checked [`TrainingOptions`].
+#[derive(Clone, PartialEq, Debug)]
+pub struct TrainingConfig(TrainingOptions);
+
+/// Why options are refused.
+#[derive(Clone, PartialEq, Debug, Error)]
+pub enum TrainingConfigError {
+    /// A count is out of its range.
+    #[error("{name} is {given}, expected 1 to {max}")]
+    Count {
+        /// The option.
+        name: &'static str,
+        /// Its value.
+        given: usize,
+        /// The greatest value allowed.
+        max: usize,
+    },
+    /// The learning rate is no rate.
+    #[error("the learning rate is {0}, expected a number above 0 and up to 1, such as 0.001")]
+    LearningRate(f64),
+    /// The dropout is no share.
+    #[error("dropout is {0}, expected at least 0 and below 1, such as 0.2")]
+    Dropout(f64),
+}
+
+impl TryFrom<TrainingOptions> for TrainingConfig {
+    type Error = TrainingConfigError;
+
+    fn try_from(options: TrainingOptions) -> Result<Self, TrainingConfigError> {
+        let NetworkConfig { lookback, hidden, dense, dropout } = options.network;
+        let counts = [
+            ("epochs", options.epochs, EPOCHS_MAX),
+            ("patience", options.patience.unwrap_or(1), EPOCHS_MAX),
+            ("threads", options.threads, THREADS_MAX),
+            ("batch", options.batch, BATCH_MAX),
+            ("lookback", lookback, WIDTH_MAX),
+            ("hidden", hidden, WIDTH_MAX),
+            ("dense", dense, WIDTH_MAX),
+        ];
+        if let Some(&(name, given, max)) = counts.iter().find(|(_, n, max)| *n < 1 || n > max) {
+            return Err(TrainingConfigError::Count { name, given, max });
+        }
+        if !(options.learning_rate > 0.0 && options.learning_rate <= 1.0) {
+            return Err(TrainingConfigError::LearningRate(options.learning_rate));
+        }
+        if !(0.0..1.0).contains(&dropout) {
+            return Err(TrainingConfigError::Dropout(dropout));
+        }
+        Ok(Self(options))
+    }
+}
+
+impl TrainingConfig {
+    /// The options.
+    #[must_use]
+    pub fn options(&self) -> &TrainingOptions {
+        &self.0
+    }
+
+    /// A text that tells apart the configurations that lead to other weights.
+    pub(crate) fn fingerprint_text(&self) -> String {
+        let TrainingOptions { epochs, patience, seed, threads, batch, learning_rate, .. } = self.0;
+        let NetworkConfig { lookback, hidden, dense, dropout } = self.0.network;
+        let mut text = format!("epochs {epochs} patience {patience:?} seed {seed} batch {batch}");
+        // Writing to a string does not fail.
+        let _ = write!(text, " learning_rate {learning_rate} threads {threads}");
+        let _ =
+            write!(text, " lookback {lookback} hidden {hidden} dense {dense} dropout {dropout}");
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut TrainingOptions)) -> String {
+        let mut options = TrainingOptions::default();
+        change(&mut options);
+        TrainingConfig::try_from(options).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn refuses_what_makes_no_sense_and_says_what_does() {
+        assert!(TrainingConfig::try_from(TrainingOptions::default()).is_ok());
+        assert_eq!(refused(|o| o.epochs = 0), "epochs is 0, expected 1 to 10000");
+        assert!(refused(|o| o.epochs = 10_001).contains("1 to 10000"));
+        assert!(refused(|o| o.patience = Some(0)).starts_with("patience"));
+        assert!(refused(|o| o.threads = 0).starts_with("threads"));
+        assert!(refused(|o| o.learning_rate = f64::NAN).contains("such as 0.001"));
+        assert!(refused(|o| o.network.dropout = 1.0).contains("below 1"));
+    }
+}
