@@ -40,7 +40,7 @@ pub(crate) fn share(config: &Config, clock: Clock) -> anyhow::Result<Arc<Shared>
         training: ComputeThread::start("train")?,
         model_dir: config.model_dir.clone(),
         training_config: config.training.clone(),
-        device: Device::open(config.training.device)?,
+        device: Device::open(config.training.options().device)?,
         stop: CancellationToken::new(),
     }))
 }

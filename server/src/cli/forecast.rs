@@ -47,7 +47,7 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
     })?;
     artifact.require(workload.step)?;
     let history = history::read(&config.source, workload).await?.series;
-    let forecaster = artifact.forecaster(&Device::open(config.training.device)?);
+    let forecaster = artifact.forecaster(&Device::open(config.training.options().device)?);
     let forecast = forecaster.forecast(history.view(), HORIZON)?;
     match args.format {
         Format::Table => print_line(forecast_table(&forecast))?,

@@ -40,7 +40,9 @@ impl TrainingProgress {
                     "epoch {epoch}/{epochs}, loss {train_loss:.5}, validation {validation_loss:.5}"
                 ));
             }
-            _ => self.bar.finish_and_clear(),
+            TrainingEvent::Calibrated { .. } | TrainingEvent::Finished { .. } => {
+                self.bar.finish_and_clear();
+            }
         }
         ControlFlow::Continue(())
     }

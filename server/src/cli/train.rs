@@ -67,14 +67,14 @@ pub(super) async fn fit(
 ) -> anyhow::Result<Artifact> {
     let training = training.clone();
     let created = Clock::System.now();
-    let artifact = compute
+    let trained = compute
         .run(move || {
-            let mut progress = TrainingProgress::new(training.epochs);
+            let mut progress = TrainingProgress::new(training.options().epochs);
             let mut observe = |event: trainer::TrainingEvent| progress.observe(&event);
             trainer::train(series.view(), &training, created, &mut observe)
         })
         .await??;
-    Ok(artifact)
+    Ok(trained.artifact)
 }
 
 fn report(artifact: &Artifact, path: &std::path::Path, format: Format) -> anyhow::Result<()> {

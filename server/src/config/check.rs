@@ -12,7 +12,7 @@ use forecast::Step;
 use jiff::SignedDuration;
 use k8s::{ClusterConfig, Workload};
 use serde_saphyr::{Location, Spanned};
-use trainer::TrainingConfig;
+use trainer::{TrainingConfig, TrainingOptions};
 
 use super::raw::{
     RawBehavior, RawConfig, RawKubernetes, RawMetric, RawPrometheus, RawTraining, RawWorkload,
@@ -131,23 +131,20 @@ impl Checker {
     }
 
     fn training(&self, raw: RawTraining, device: &Spanned<String>) -> Checked<TrainingConfig> {
-        let mut config = TrainingConfig::default();
-        config.device = self.parse(device, "cpu, ndarray or wgpu")?;
-        if let Some(epochs) = &raw.epochs {
-            config.epochs = epochs.value;
-        }
+        let mut options = TrainingOptions {
+            device: self.parse(device, "cpu, ndarray or wgpu")?,
+            ..TrainingOptions::default()
+        };
+        set(&mut options.epochs, raw.epochs.as_ref());
+        set(&mut options.threads, raw.threads.as_ref());
         if raw.early_stopping == Some(false) {
-            config.early_stopping = None;
+            options.patience = None;
         }
         if let Some(seed) = raw.seed {
-            config.seed = seed;
-        }
-        if let Some(threads) = &raw.threads {
-            config.threads = threads.value;
+            options.seed = seed;
         }
         let at = raw.epochs.or(raw.threads).map_or(Location::UNKNOWN, |value| value.referenced);
-        config.check().or_else(|error| self.refuse(at, error))?;
-        Ok(config)
+        TrainingConfig::try_from(options).or_else(|error| self.refuse(at, error))
     }
 
     fn workloads(

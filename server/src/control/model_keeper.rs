@@ -173,7 +173,7 @@ impl ModelKeeper {
             self.show(ModelState::Missing("no artifact, and no history to train on".to_owned()));
             return;
         };
-        let epochs = self.shared.training_config.epochs;
+        let epochs = self.shared.training_config.options().epochs;
         tracing::info!(series = %self.series, steps = history.view().len(), epochs,
             "no artifact: training one in the background");
         self.show(ModelState::Training { epoch: 0, epochs });
@@ -224,15 +224,17 @@ fn train_and_save(
     now: Timestamp,
     series: &SeriesId,
 ) -> Outcome {
+    let epochs = shared.training_config.options().epochs;
     let mut observe = |event: TrainingEvent| {
-        if let TrainingEvent::Epoch { epoch, epochs, .. } = event {
+        if let TrainingEvent::Epoch { epoch, .. } = event {
             let state = ModelState::Training { epoch, epochs };
             shared.board.update(series, |view| view.model = state);
         }
         if shared.stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let artifact = trainer::train(history.view(), &shared.training_config, now, &mut observe)
+    let trained = trainer::train(history.view(), &shared.training_config, now, &mut observe)
         .map_err(|error| error.to_string())?;
+    let artifact = trained.artifact;
     match artifact.save(path) {
         Ok(()) => tracing::info!(%series, path = %path.display(), "model trained and saved"),
         Err(error) => {
