@@ -42,7 +42,10 @@ fn a_taken_port_is_said_before_anything_is_trained() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let said = refused(&["demo", "--port", &port]);
-    assert!(said.contains("cannot listen on 127.0.0.1:") && said.contains("choose another"), "{said}");
+    assert!(
+        said.contains("cannot listen on 127.0.0.1:") && said.contains("choose another"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -25,8 +25,12 @@ const TENSORS: [&str; 2] = ["model", "trainer"];
 fn each_crate_depends_on_what_its_room_allows() {
     let metadata = metadata();
     let packages = metadata["packages"].as_array().unwrap();
-    let members: BTreeSet<&str> =
-        metadata["workspace_members"].as_array().unwrap().iter().map(|m| m.as_str().unwrap()).collect();
+    let members: BTreeSet<&str> = metadata["workspace_members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| m.as_str().unwrap())
+        .collect();
     let ours: BTreeMap<&str, &Value> = packages
         .iter()
         .filter(|package| members.contains(package["id"].as_str().unwrap()))

@@ -30,10 +30,7 @@ fn two_weeks() -> String {
             let at = start + 60 * minute;
             // Where the synthetic source was down the counter is not scraped.
             if cores.is_some() {
-                let _ = writeln!(
-                    text,
-                    "container_cpu_usage_seconds_total{{{pod}}} {total} {at}"
-                );
+                let _ = writeln!(text, "container_cpu_usage_seconds_total{{{pod}}} {total} {at}");
             }
             total += cores.unwrap_or(5.0) * 60.0;
         }

@@ -90,12 +90,8 @@ fn a_training_under_way_does_not_hold_up_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let history = history_file(dir.path(), 14);
     let models = dir.path().join("models");
-    let args: [&OsStr; 4] = [
-        "--history".as_ref(),
-        history.as_os_str(),
-        "--model-dir".as_ref(),
-        models.as_os_str(),
-    ];
+    let args: [&OsStr; 4] =
+        ["--history".as_ref(), history.as_os_str(), "--model-dir".as_ref(), models.as_os_str()];
     let mut server = Server::start(&args, &[]);
     server.wait_for_log("training one in the background");
     let (ended, took) = server.terminate();
@@ -134,17 +130,17 @@ fn an_artifact_is_inspected_and_a_damaged_one_refused() {
     let said = refused(&[OsStr::new("model"), "inspect".as_ref(), path.as_os_str()]);
     assert!(said.contains("truncated") || said.contains("shorter"), "{said}");
 
-    let args: [&OsStr; 4] = [
-        "--history".as_ref(),
-        history.as_os_str(),
-        "--model-dir".as_ref(),
-        models.as_os_str(),
-    ];
+    let args: [&OsStr; 4] =
+        ["--history".as_ref(), history.as_os_str(), "--model-dir".as_ref(), models.as_os_str()];
     let mut server = Server::start(&args, &[]);
     server.wait_for_log("the artifact is refused");
     let forecast = server.json("/forecast");
     assert_eq!(forecast["model"]["name"], "seasonal-naive");
     let (status, body) = server.get("/readyz");
     assert!(status == 503 && body.contains("artifact refused"), "{status} {body}");
-    assert_eq!(std::fs::read(&path).unwrap().len(), whole.len() - 100, "nothing is written over it");
+    assert_eq!(
+        std::fs::read(&path).unwrap().len(),
+        whole.len() - 100,
+        "nothing is written over it"
+    );
 }
