@@ -47,11 +47,13 @@ impl Reply {
         Self::new(status, "application/json", body)
     }
 
-    /// Three points of one series: 1.5, a gap, 2.
+    /// Four steps of one series: 1.5, a gap, 2, 3.
     pub(crate) fn good() -> Self {
         Self::json(
             200,
-            &matrix(r#"[{"metric":{},"values":[[1700000100,"1.5"],[1700000700,"2"]]}]"#),
+            &matrix(
+                r#"[{"metric":{},"values":[[1700000100,"1.5"],[1700000700,"2"],[1700001000,"3"]]}]"#,
+            ),
         )
     }
 
@@ -113,9 +115,9 @@ impl Stub {
         Prometheus::new(self.config()).expect("a fine configuration")
     }
 
-    /// The history of three steps, asked for once.
+    /// The history of four steps, asked for once.
     pub(crate) async fn range(&self) -> Result<History, PrometheusError> {
-        self.client().range(&query(3)).await
+        self.client().range(&query(4)).await
     }
 }
 
