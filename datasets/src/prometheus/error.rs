@@ -80,7 +80,7 @@ pub enum PrometheusError {
         /// The tries made.
         attempts: u32,
         /// The last try's error.
-        last: Box<PrometheusError>,
+        last: Box<Self>,
     },
     /// 401 or 403.
     #[error(

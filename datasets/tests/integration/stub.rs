@@ -23,13 +23,15 @@ pub(crate) struct Asked {
     pub(crate) headers: HeaderMap,
 }
 
+type BodyOf = dyn Fn(&Asked) -> Vec<u8> + Send + Sync;
+
 /// What one request gets.
 #[derive(Clone)]
 pub(crate) struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
     delay: Duration,
-    body: Arc<dyn Fn(&Asked) -> Vec<u8> + Send + Sync>,
+    body: Arc<BodyOf>,
 }
 
 impl Reply {
