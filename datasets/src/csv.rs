@@ -4,7 +4,8 @@
 //! empty value or `NaN` is a gap. A header is optional; with one, the two columns are found by
 //! name and others are left alone. Everything else is refused with its line.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -186,20 +187,23 @@ struct Columns {
 
 struct Rows<'a, R> {
     reader: ::csv::Reader<Rationed<R>>,
-    ration: Rc<Cell<usize>>,
+    progress: Rc<Progress>,
     file: &'a str,
+    /// Line breaks before the end of the current row.
+    breaks: u64,
+    /// The line of the current row.
     line: u64,
 }
 
 impl<'a, R: Read> Rows<'a, R> {
     fn new(reader: R, file: &'a str) -> Self {
-        let ration = Rc::new(Cell::new(LINE_BYTES_MAX + READ_AHEAD_BYTES));
+        let progress = Rc::new(Progress::default());
         let reader = ::csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(READ_AHEAD_BYTES)
-            .from_reader(Rationed { reader, left: Rc::clone(&ration) });
-        Self { reader, ration, file, line: 0 }
+            .from_reader(Rationed { reader, progress: Rc::clone(&progress) });
+        Self { reader, progress, file, breaks: 0, line: 0 }
     }
 
     fn samples(mut self) -> Result<Vec<Sample>, CsvError> {
@@ -207,7 +211,11 @@ impl<'a, R: Read> Rows<'a, R> {
         let mut columns = None;
         let mut samples = Vec::new();
         while self.next(&mut record)? {
-            let fields = self.row(fields_of(&record))?;
+            let mut fields = self.row(fields_of(&record))?;
+            if columns.is_none() {
+                // The parser takes a byte order mark off only where it comes in one piece.
+                fields[0] = fields[0].trim_start_matches('\u{feff}').trim_start();
+            }
             let columns = match columns {
                 Some(columns) => columns,
                 None => {
@@ -229,24 +237,33 @@ impl<'a, R: Read> Rows<'a, R> {
 
     /// Reads the next row that is not blank; `false` at the end.
     fn next(&mut self, record: &mut ::csv::ByteRecord) -> Result<bool, CsvError> {
-        self.ration.set(LINE_BYTES_MAX + READ_AHEAD_BYTES);
-        let before = self.reader.position().line();
+        self.progress.left.set(LINE_BYTES_MAX + READ_AHEAD_BYTES);
         match self.reader.read_byte_record(record) {
-            Ok(true) => {
-                self.line = record.position().map_or(before, ::csv::Position::line);
-                Ok(true)
+            Ok(more) => {
+                self.find_line(record);
+                Ok(more)
             }
-            Ok(false) => Ok(false),
-            Err(_) if self.ration.get() == 0 => {
-                self.line = before;
+            Err(_) if self.progress.left.get() == 0 => {
+                self.line += 1;
                 self.row(Err(RowProblem::TooLong))
             }
-            Err(error) => Err(CsvError::Read {
-                file: self.file.to_owned(),
-                line: self.line,
-                source: error.into(),
-            }),
+            Err(error) => {
+                let (file, line) = (self.file.to_owned(), self.line);
+                Err(CsvError::Read { file, line, source: error.into() })
+            }
         }
+    }
+
+    /// Counts line breaks up to the end of the row. The parser's own position of a row is that of
+    /// the blank lines before it, and one behind after `\r\n`.
+    fn find_line(&mut self, record: &::csv::ByteRecord) {
+        let last_byte = self.reader.position().byte().saturating_sub(1);
+        let mut ends = self.progress.line_ends.borrow_mut();
+        while ends.pop_front_if(|end| *end < last_byte).is_some() {
+            self.breaks += 1;
+        }
+        let inside = record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.line = (self.breaks + 1).saturating_sub(inside).max(self.line + 1);
     }
 
     /// Adds the file and the line to what is wrong with the current row.
@@ -256,21 +273,36 @@ impl<'a, R: Read> Rows<'a, R> {
     }
 }
 
+/// What the reader tells about the bytes that the parser took.
+#[derive(Default)]
+struct Progress {
+    /// Bytes that may still be taken before the row must end.
+    left: Cell<usize>,
+    /// Bytes taken.
+    taken: Cell<u64>,
+    /// Where the line ends are that no row has reached; they are as few as the bytes read ahead.
+    line_ends: RefCell<VecDeque<u64>>,
+}
+
 /// A reader that gives no more bytes than are left; whoever uses it puts some back after each row.
 /// The CSV parser itself holds a row of any length in memory.
 struct Rationed<R> {
     reader: R,
-    left: Rc<Cell<usize>>,
+    progress: Rc<Progress>,
 }
 
 impl<R: Read> Read for Rationed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let allowed = buffer.len().min(self.left.get());
+        let Progress { left, taken, line_ends } = &*self.progress;
+        let allowed = buffer.len().min(left.get());
         if allowed == 0 && !buffer.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the row does not end"));
         }
         let count = self.reader.read(&mut buffer[..allowed])?;
-        self.left.set(self.left.get() - count);
+        let ends = (taken.get()..).zip(&buffer[..count]).filter(|(_, byte)| **byte == b'\n');
+        line_ends.borrow_mut().extend(ends.map(|(at, _)| at));
+        left.set(left.get() - count);
+        taken.set(taken.get() + count as u64);
         Ok(count)
     }
 }

@@ -80,7 +80,7 @@ pub enum PrometheusError {
         /// The tries made.
         attempts: u32,
         /// The last try's error.
-        last: Box<PrometheusError>,
+        last: Box<Self>,
     },
     /// 401 or 403.
     #[error(
@@ -232,12 +232,15 @@ pub(super) fn root_cause(error: &reqwest::Error) -> String {
 pub(super) fn is_tls(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(inner) = cause {
-        // An `io::Error` does not name what it wraps as its source.
-        let wrapped = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if wrapped.is_some_and(|w| w.is::<rustls::Error>()) || inner.is::<rustls::Error>() {
+        if inner.is::<rustls::Error>() {
             return true;
         }
-        cause = inner.source();
+        // An `io::Error` does not name what it wraps as its source.
+        let wrapped = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => inner.source(),
+        };
     }
     false
 }

@@ -33,10 +33,11 @@ fn refused(text: impl AsRef<[u8]>, words: &[&str]) {
 
 #[test]
 fn rows_without_a_header_are_read() {
-    let history = parse("1700000100,1.5\n1700000400,\n1700000700,NaN\n1700001000,2\n").unwrap();
-    assert_eq!(values(&history), [Some(1.5), None, None, Some(2.0)]);
+    let history =
+        parse("1700000100,1.5\n1700000400,\n1700000700,NaN\n1700001000,2\n1700001300,3\n").unwrap();
+    assert_eq!(values(&history), [Some(1.5), None, None, Some(2.0), Some(3.0)]);
     assert_eq!(history.series.view().first_time().as_second(), 1_700_000_100);
-    assert_eq!((history.report.samples, history.report.gaps, history.report.not_finite), (4, 2, 2));
+    assert_eq!((history.report.samples, history.report.gaps, history.report.not_finite), (5, 2, 2));
 }
 
 #[test]
@@ -81,6 +82,8 @@ fn what_is_not_a_history_is_refused_with_its_line() {
     refused("1700000100,1e999\n", &["line 1", "\"1e999\""]);
     refused("1700000100,three\n", &["line 1", "\"three\"", "NaN for a gap"]);
     refused("timestamp,value\n\n\n1700000100,x\n", &["line 4"]);
+    refused("timestamp,value\r\n1700000100,1\r\n\r\n1700000400,x\r\n", &["line 4"]);
+    refused("1700000100,1\r\n1700000400,x", &["line 2"]);
     refused("time,load\n1,2\n", &["line 1", "`timestamp`", "found time, load"]);
     refused("timestamp,value,value\n", &["exactly one column"]);
     refused("1700000100,1,9\n", &["expected 2 columns", "found 3", "1700000100,1,9"]);
@@ -98,7 +101,6 @@ fn timestamps_in_other_units_are_named() {
     refused("2023-11-14 22:13:20,1\n", &["with a zone such as"]);
     refused("timestamp,value\n,1\n", &["line 2", "Unix seconds"]);
     refused("1.7e9,1\n", &["Unix seconds"]);
-    refused("-99999999999,1\n", &["Unix seconds"]);
 }
 
 #[test]
@@ -256,7 +258,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read(loads in prop::collection::vec(prop::option::of(0.0_f64..1e9), 1..100)) {
+    fn what_is_written_is_read(loads in prop::collection::vec(prop::option::weighted(0.97, 0.0_f64..1e9), 1..100)) {
         let rows: String = loads
             .iter()
             .enumerate()
@@ -269,7 +271,11 @@ proptest! {
         };
         match parse(rows) {
             Ok(history) => prop_assert_eq!(values(&history), expected),
-            Err(_) => prop_assert!(expected.is_empty()),
+            // Too few of too many steps have a value.
+            Err(error) => prop_assert!(
+                expected.iter().flatten().count() < 4 || expected.iter().flatten().count() * 2 < expected.len(),
+                "{error}"
+            ),
         }
     }
 }

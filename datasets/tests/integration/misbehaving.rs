@@ -29,13 +29,13 @@ async fn final_error(reply: Reply, label: &str, words: &[&str]) {
 async fn a_good_answer_becomes_a_history() {
     let stub = Stub::start(vec![Reply::good()]).await;
     let history = stub.range().await.unwrap();
-    assert_eq!(history.series.view().values(), [Some(1.5), None, Some(2.0)]);
+    assert_eq!(history.series.view().values(), [Some(1.5), None, Some(2.0), Some(3.0)]);
     let asked = &stub.asked()[0];
     assert_eq!((asked.method.clone(), asked.path.as_str()), (Method::POST, "/api/v1/query_range"));
     assert_eq!(asked.form["query"], "sum(up) # all");
     assert_eq!(
         (asked.form["start"].as_str(), asked.form["end"].as_str()),
-        ("1700000100", "1700000700")
+        ("1700000100", "1700001000")
     );
     assert_eq!(asked.form["step"], "300");
 }
@@ -44,10 +44,10 @@ async fn a_good_answer_becomes_a_history() {
 async fn times_go_onto_the_grid_and_never_past_the_end() {
     let stub = Stub::start(vec![Reply::good()]).await;
     let at = |second| Timestamp::from_second(second).unwrap();
-    let query = RangeQuery { from: at(FROM - 299), to: at(FROM + 899), ..query(1) };
+    let query = RangeQuery { from: at(FROM - 299), to: at(FROM + 1199), ..query(1) };
     stub.client().range(&query).await.unwrap();
     let form = &stub.asked()[0].form;
-    assert_eq!((form["start"].as_str(), form["end"].as_str()), ("1700000100", "1700000700"));
+    assert_eq!((form["start"].as_str(), form["end"].as_str()), ("1700000100", "1700001000"));
 }
 
 #[tokio::test]
@@ -100,11 +100,11 @@ async fn portions_may_be_empty_but_not_all_of_them() {
 
 #[tokio::test]
 async fn numbers_that_are_none_become_gaps_and_are_counted() {
-    let points = r#"[1700000100,"1"],[1700000400,"NaN"],[1700000700,"+Inf"],[1700001000,"-Inf"],[1700001300,"2e0"]"#;
+    let points = r#"[1700000100,"1"],[1700000400,"NaN"],[1700000700,"+Inf"],[1700001000,"-Inf"],[1700001300,"2e0"],[1700001600,"3"]"#;
     let body = matrix(&format!(r#"[{{"metric":{{}},"values":[{points}]}}]"#));
     let stub = Stub::start(vec![Reply::json(200, &body)]).await;
-    let history = stub.client().range(&query(5)).await.unwrap();
-    assert_eq!(history.series.view().values(), [Some(1.0), None, None, None, Some(2.0)]);
+    let history = stub.client().range(&query(6)).await.unwrap();
+    assert_eq!(history.series.view().values(), [Some(1.0), None, None, None, Some(2.0), Some(3.0)]);
     assert_eq!((history.report.not_finite, history.report.gaps), (3, 3));
 }
 
@@ -140,7 +140,7 @@ async fn several_series_are_listed_or_aggregated_by_the_server() {
     final_error(reply(), "several_series", &words).await;
 
     let stub = Stub::start(vec![Reply::good()]).await;
-    let query = RangeQuery { aggregation: Some(Aggregation::Max), ..query(3) };
+    let query = RangeQuery { aggregation: Some(Aggregation::Max), ..query(4) };
     stub.client().range(&query).await.unwrap();
     assert_eq!(stub.asked()[0].form["query"], "max((\nsum(up) # all\n))");
 }
@@ -197,7 +197,7 @@ async fn what_may_pass_is_tried_again() {
     ];
     for reply in broken {
         let stub = Stub::start(vec![reply, Reply::good()]).await;
-        assert_eq!(stub.range().await.unwrap().series.view().len(), 3);
+        assert_eq!(stub.range().await.unwrap().series.view().len(), 4);
         assert_eq!(stub.asked().len(), 2);
     }
 }
@@ -230,7 +230,7 @@ async fn a_server_that_never_recovers_is_given_up_at_the_deadline() {
     let stub = Stub::start(vec![Reply::new(500, "text/plain", "oops")]).await;
     let config = PrometheusConfig { deadline: Duration::from_secs(2), ..stub.config() };
     let begun = Instant::now();
-    let error = Prometheus::new(config).unwrap().range(&query(3)).await.unwrap_err();
+    let error = Prometheus::new(config).unwrap().range(&query(4)).await.unwrap_err();
     assert!(error.to_string().contains("gave up after"), "{error}");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert!((2..=8).contains(&stub.asked().len()), "{} requests", stub.asked().len());
@@ -241,13 +241,13 @@ async fn a_slow_server_times_out_and_is_tried_again() {
     let slow = Reply::good().after(Duration::from_secs(30));
     let stub = Stub::start(vec![slow, Reply::good()]).await;
     let config = PrometheusConfig { request_timeout: Duration::from_millis(500), ..stub.config() };
-    Prometheus::new(config).unwrap().range(&query(3)).await.unwrap();
+    Prometheus::new(config).unwrap().range(&query(4)).await.unwrap();
     assert_eq!(stub.asked().len(), 2);
 
     let slow = Reply::good().after(Duration::from_secs(30));
     let stub = Stub::start(vec![slow]).await;
     let config = PrometheusConfig { deadline: Duration::from_secs(1), ..stub.config() };
-    let error = Prometheus::new(config).unwrap().range(&query(3)).await.unwrap_err();
+    let error = Prometheus::new(config).unwrap().range(&query(4)).await.unwrap_err();
     assert_eq!(error.label(), "timeout", "{error}");
 }
 
@@ -258,7 +258,7 @@ async fn nobody_there_is_said_with_the_address() {
     drop(free);
     let config =
         PrometheusConfig { deadline: Duration::from_secs(1), ..PrometheusConfig::new(&url) };
-    let error = Prometheus::new(config).unwrap().range(&query(3)).await.unwrap_err();
+    let error = Prometheus::new(config).unwrap().range(&query(4)).await.unwrap_err();
     assert_eq!((error.label(), error.is_retryable()), ("unreachable", true));
     let text = error.to_string();
     assert!(text.contains(&url) && text.contains("refused"), "{text}");
@@ -274,8 +274,8 @@ async fn an_answer_without_end_is_cut_off() {
 async fn a_server_that_refuses_post_is_asked_by_get_from_then_on() {
     let stub = Stub::start(vec![Reply::new(405, "text/plain", ""), Reply::good()]).await;
     let client = stub.client();
-    client.range(&query(3)).await.unwrap();
-    client.range(&query(3)).await.unwrap();
+    client.range(&query(4)).await.unwrap();
+    client.range(&query(4)).await.unwrap();
     let methods: Vec<Method> = stub.asked().into_iter().map(|asked| asked.method).collect();
     assert_eq!(methods, [Method::POST, Method::GET, Method::GET]);
     assert_eq!(stub.asked()[1].form, stub.asked()[0].form);
@@ -291,7 +291,7 @@ async fn credentials_headers_and_prefix_are_sent() {
         headers: vec![("X-Scope-OrgID".to_owned(), "shop".to_owned())],
         ..stub.config()
     };
-    Prometheus::new(config).unwrap().range(&query(3)).await.unwrap();
+    Prometheus::new(config).unwrap().range(&query(4)).await.unwrap();
     let asked = stub.asked().pop().unwrap();
     assert_eq!(asked.path, "/tenant/api/v1/query_range");
     assert_eq!(asked.headers["x-scope-orgid"], "shop");
@@ -299,7 +299,7 @@ async fn credentials_headers_and_prefix_are_sent() {
 
     let basic = Some(("me".to_owned(), Secret::new("secret")));
     let config = PrometheusConfig { basic_auth: basic, ..stub.config() };
-    Prometheus::new(config).unwrap().range(&query(3)).await.unwrap();
+    Prometheus::new(config).unwrap().range(&query(4)).await.unwrap();
     assert_eq!(authorization(&stub.asked()[1]), "Basic bWU6c2VjcmV0");
 }
 
@@ -313,7 +313,7 @@ async fn a_rotated_token_is_read_again() {
     let client = Prometheus::new(config).unwrap();
     for token in ["first\n", "second"] {
         fs::write(file.path(), token).unwrap();
-        client.range(&query(3)).await.unwrap();
+        client.range(&query(4)).await.unwrap();
         let asked = stub.asked().pop().unwrap();
         assert_eq!(
             asked.headers["authorization"].to_str().unwrap(),
@@ -321,7 +321,7 @@ async fn a_rotated_token_is_read_again() {
         );
     }
     fs::write(file.path(), "").unwrap();
-    assert_eq!(client.range(&query(3)).await.unwrap_err().label(), "token");
+    assert_eq!(client.range(&query(4)).await.unwrap_err().label(), "token");
 }
 
 #[test]

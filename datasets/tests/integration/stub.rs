@@ -23,13 +23,15 @@ pub(crate) struct Asked {
     pub(crate) headers: HeaderMap,
 }
 
+type BodyOf = dyn Fn(&Asked) -> Vec<u8> + Send + Sync;
+
 /// What one request gets.
 #[derive(Clone)]
 pub(crate) struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
     delay: Duration,
-    body: Arc<dyn Fn(&Asked) -> Vec<u8> + Send + Sync>,
+    body: Arc<BodyOf>,
 }
 
 impl Reply {
@@ -47,11 +49,13 @@ impl Reply {
         Self::new(status, "application/json", body)
     }
 
-    /// Three points of one series: 1.5, a gap, 2.
+    /// Four steps of one series: 1.5, a gap, 2, 3.
     pub(crate) fn good() -> Self {
         Self::json(
             200,
-            &matrix(r#"[{"metric":{},"values":[[1700000100,"1.5"],[1700000700,"2"]]}]"#),
+            &matrix(
+                r#"[{"metric":{},"values":[[1700000100,"1.5"],[1700000700,"2"],[1700001000,"3"]]}]"#,
+            ),
         )
     }
 
@@ -113,9 +117,9 @@ impl Stub {
         Prometheus::new(self.config()).expect("a fine configuration")
     }
 
-    /// The history of three steps, asked for once.
+    /// The history of four steps, asked for once.
     pub(crate) async fn range(&self) -> Result<History, PrometheusError> {
-        self.client().range(&query(3)).await
+        self.client().range(&query(4)).await
     }
 }
 

@@ -32,7 +32,7 @@ fn one_seed_gives_these_values_on_every_machine() {
         hash.update(value.unwrap_or(-1.0).to_bits().to_le_bytes());
     }
     let hash: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hash, "GOLDEN");
+    assert_eq!(hash, "fad304ce3b60a20e");
 }
 
 #[test]
@@ -74,10 +74,12 @@ fn it_looks_like_a_medium_service() {
             .fold((f64::MAX, 0.0_f64), |(low, high), value| (low.min(*value), high.max(*value)));
         assert!((0.8..3.0).contains(&low), "seed {seed}: lowest {low}");
         assert!((9.0..22.0).contains(&high), "seed {seed}: highest {high}");
-        // Monday to Friday against the weekend between, at the busiest hours.
+        // Both weekends against the working days, at the busiest hours.
         let busy = |day: usize| mean(&values[day * 288 + 168..day * 288 + 192]);
-        let weekdays = (0..5).map(busy).sum::<f64>() / 5.0;
-        assert!(busy(5).max(busy(6)) < weekdays, "seed {seed}: a weekend is quieter");
+        let (weekend, working): (Vec<usize>, Vec<usize>) = (0..14).partition(|day| day % 7 >= 5);
+        let weekend = weekend.into_iter().map(busy).sum::<f64>() / 4.0;
+        let working = working.into_iter().map(busy).sum::<f64>() / 10.0;
+        assert!(weekend < 0.9 * working, "seed {seed}: {weekend} at weekends, {working} else");
         // The batch job shows against the minutes before it.
         let batch = (0..14).map(|day| mean(&values[day * 288 + 24..day * 288 + 33])).sum::<f64>();
         let before = (0..14).map(|day| mean(&values[day * 288 + 15..day * 288 + 24])).sum::<f64>();
