@@ -269,6 +269,6 @@ mod tests {
         let line = "predictive_scaler_error_percent{namespace=\"shop\",workload=\"web\"} 3";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("# HELP predictive_scaler_error_percent "), "{text}");
-        assert!(text.contains("stage=\"cluster\"} 0"), "{text}");
+        assert!(text.contains("stage=\"cluster\",workload=\"web\"} 0"), "{text}");
     }
 }

@@ -44,12 +44,12 @@ fn histories_that_cannot_be_trained_on() {
     let mut long_line = csv(500, wave);
     long_line.extend(std::iter::repeat_n(b'7', 10 << 20));
     for (name, text, expected) in [
-        ("empty", b"".as_slice(), "empty"),
+        ("empty", b"".as_slice(), "holds no rows"),
         ("one row", &one_row, "too few"),
         ("all NaN", &nan, "finite value"),
         ("constant", &constant, "all values are 3.5"),
         ("a year of gaps", &gaps, "gap"),
-        ("negative", &negative, "not a load"),
+        ("negative", &negative, "zero or more"),
         ("a line of 10 MB", &long_line, "line 502"),
         ("not a CSV", b"<html><body>504 Gateway Timeout</body></html>", "timestamp"),
     ] {
