@@ -117,7 +117,7 @@ fn calibrate(
 ) -> Result<(ResidualQuantiles, usize), TrainingError> {
     let plan = Plan { range: split.validation.clone(), horizon: HORIZON, stride: 1, lookback };
     let origins: Vec<usize> = plan.origins(view).collect();
-    let mut residuals = vec![Vec::with_capacity(origins.len()); HORIZON];
+    let mut residuals = vec![Vec::new(); HORIZON];
     for (origin, points) in origins.iter().zip(points.points_before(view, &origins, HORIZON)?) {
         for (k, point) in points.into_iter().enumerate() {
             residuals[k].extend(view.values()[origin + k].map(|actual| actual - point));

@@ -1,0 +1,305 @@
+//! The artifact as a file: what comes back is what was saved, and nothing else comes back.
+
+use std::fs;
+use std::path::Path;
+
+use forecast::accuracy::Scores;
+use forecast::scale::MinMaxScaler;
+use forecast::{
+    ForecastFailure, Forecaster, IntervalSource, Quantiles, ResidualQuantiles, Series, SeriesId,
+    Step, Timestamp,
+};
+use model::{
+    Artifact, DataSummary, Device, DeviceKind, LoadError, Manifest, NetworkConfig, ScoresSummary,
+    TrainingSummary, Weights,
+};
+use proptest::prelude::*;
+
+const SMALL: NetworkConfig = NetworkConfig { lookback: 6, hidden: 4, dense: 3, dropout: 0.2 };
+
+fn day_series() -> Series {
+    let id = SeriesId::new("shop/web").expect("a name");
+    let value = |i: usize| Some(10.0 + 5.0 * (i as f64 / 46.0).sin());
+    let values = (0..600).map(value).collect();
+    Series::from_values(id, Step::FIVE_MINUTES, Timestamp::UNIX_EPOCH, values).expect("a series")
+}
+
+fn scores() -> Scores {
+    Scores {
+        count: 4680,
+        mae: 0.1,
+        rmse: 0.125,
+        mape: Some(0.05),
+        mape_excluded: 0.0,
+        smape: 0.0625,
+        wape: Some(0.05),
+        mase: None,
+        wql: Some(0.03),
+        coverage_80: 0.8,
+    }
+}
+
+fn manifest() -> Manifest {
+    let offsets = vec![vec![-1.0, -2.0], vec![0.0, 0.0], vec![1.0, 2.0]];
+    let levels = [0.1, 0.5, 0.9].map(|q| forecast::Quantile::new(q).expect("a quantile"));
+    let quantiles = Quantiles::new(levels.to_vec()).expect("quantiles");
+    let source = IntervalSource::ValidationResiduals;
+    let series = day_series();
+    Manifest {
+        tool_version: "0.1.0".to_owned(),
+        created: Timestamp::from_second(1_790_000_000).expect("a time"),
+        series: series.id().clone(),
+        step: Step::FIVE_MINUTES,
+        horizon: 2,
+        network: SMALL,
+        scaler: MinMaxScaler::from_bounds(5.0, 15.1).expect("bounds"),
+        data: DataSummary::of(series.view(), "seed 42"),
+        seed: 42,
+        training: TrainingSummary {
+            epochs_max: 50,
+            epochs_run: 2,
+            best_epoch: 1,
+            stopped_early: true,
+            train_loss: vec![0.5, 0.25],
+            validation_loss: vec![0.125, 0.25],
+            seconds: 1.5,
+            windows: 480,
+            windows_per_second: 640.0,
+            device: "cpu".to_owned(),
+            threads: 1,
+        },
+        scores: ScoresSummary { model: Some(scores()), seasonal_naive: None },
+        residuals: ResidualQuantiles::from_offsets(quantiles, offsets, source).expect("offsets"),
+    }
+}
+
+fn artifact() -> Artifact {
+    Artifact::new(&manifest(), Weights::initial(SMALL, 42)).expect("the parts fit")
+}
+
+fn saved(folder: &Path) -> std::path::PathBuf {
+    let path = Artifact::path_in(folder, &manifest().series);
+    artifact().save(&path).expect("the folder is writable");
+    path
+}
+
+#[test]
+fn what_is_saved_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = saved(folder.path());
+    assert_eq!(path, folder.path().join("shop%2Fweb.safetensors"));
+    let loaded = Artifact::load(&path).unwrap();
+    assert_eq!(loaded, artifact());
+    assert_eq!(loaded.manifest(), &manifest());
+    assert_eq!(loaded.fingerprint(), artifact().fingerprint());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    let device = Device::open(DeviceKind::Cpu).unwrap();
+    let series = day_series();
+    let forecast = |artifact: &Artifact| artifact.forecaster(&device).forecast(series.view(), 2);
+    assert_eq!(forecast(&loaded).unwrap(), forecast(&artifact()).unwrap());
+}
+
+#[test]
+fn the_manifest_is_the_golden_one() {
+    let pretty = |text: &str| {
+        let value: serde_json::Value = serde_json::from_str(text).unwrap();
+        serde_json::to_string_pretty(&value).unwrap()
+    };
+    assert_eq!(pretty(artifact().manifest_json()), pretty(include_str!("golden/manifest.json")));
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = saved(folder.path());
+    let bytes = fs::read(&path).unwrap();
+    for i in 0..bytes.len() {
+        let mut altered = bytes.clone();
+        altered[i] ^= 1 << (i % 8);
+        fs::write(&path, &altered).unwrap();
+        let error = Artifact::load(&path).unwrap_err();
+        assert!(matches!(error, LoadError::Damaged { .. }), "byte {i}: {error}");
+    }
+}
+
+#[test]
+fn a_truncated_or_foreign_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = saved(folder.path());
+    let bytes = fs::read(&path).unwrap();
+    for length in (0..bytes.len()).step_by(97) {
+        fs::write(&path, &bytes[..length]).unwrap();
+        assert!(matches!(Artifact::load(&path), Err(LoadError::Damaged { .. })), "{length} bytes");
+    }
+    fs::write(&path, b"\x02\0\0\0\0\0\0\0{}").unwrap();
+    let error = Artifact::load(&path).unwrap_err().to_string();
+    assert!(error.contains("it has no manifest"), "{error}");
+    fs::File::create(&path).unwrap().set_len(model::ARTIFACT_BYTES_MAX + 1).unwrap();
+    assert!(matches!(Artifact::load(&path), Err(LoadError::TooLarge { .. })));
+    fs::remove_file(&path).unwrap();
+    let error = Artifact::load(&path).unwrap_err();
+    assert!(matches!(error, LoadError::Missing { .. }));
+    assert!(error.to_string().contains("train one first"), "{error}");
+}
+
+/// Rewrites the file with another manifest and a digest that fits, as another program might.
+fn rewrite(path: &Path, change: impl Fn(&mut serde_json::Value)) {
+    let bytes = fs::read(path).expect("the file is there");
+    let header_length = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+    let mut header: serde_json::Value =
+        serde_json::from_slice(&bytes[8..8 + header_length]).expect("the header is JSON");
+    let text = header["__metadata__"]["manifest"].as_str().expect("a text").to_owned();
+    let mut manifest: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    change(&mut manifest);
+    let text = manifest.to_string();
+    let mut names: Vec<String> = header.as_object().expect("an object").keys().cloned().collect();
+    names.retain(|name| name != "__metadata__");
+    names.sort();
+    let data = &bytes[8 + header_length..];
+    let mut digest = sha2::Sha256::default();
+    let mut part = |bytes: &[u8]| {
+        use sha2::Digest as _;
+        digest.update((bytes.len() as u64).to_le_bytes());
+        digest.update(bytes);
+    };
+    part(text.as_bytes());
+    for name in names {
+        let offset = |i: usize| header[&name]["data_offsets"][i].as_u64().expect("a number");
+        part(name.as_bytes());
+        part(&data[offset(0) as usize..offset(1) as usize]);
+    }
+    let digest: String = {
+        use sha2::Digest as _;
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    header["__metadata__"]["manifest"] = text.into();
+    header["__metadata__"]["sha256"] = digest.into();
+    let header = header.to_string();
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.as_bytes());
+    file.extend(data);
+    fs::write(path, file).expect("the folder is writable");
+}
+
+#[test]
+fn another_format_version_is_told_from_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = saved(folder.path());
+    rewrite(&path, |_| ());
+    assert_eq!(Artifact::load(&path).unwrap().weights(), artifact().weights());
+    rewrite(&path, |manifest| manifest["schema_version"] = 2.into());
+    let error = Artifact::load(&path).unwrap_err();
+    assert!(matches!(error, LoadError::OtherSchema { found: 2, .. }), "{error}");
+    assert!(error.to_string().contains("reads version 1"), "{error}");
+}
+
+#[test]
+fn a_consistent_file_that_makes_no_sense_is_refused() {
+    type Change = fn(&mut serde_json::Value);
+    let cases: [(&str, Change); 9] = [
+        ("unknown field", |m| m["extra"] = 1.into()),
+        ("lstm_1.weight", |m| m["network"]["hidden"] = 5.into()),
+        ("hidden is 0", |m| m["network"]["hidden"] = 0.into()),
+        ("not known", |m| m["network"]["kind"] = "other".into()),
+        ("bounds", |m| m["scaler"]["max"] = 1.0.into()),
+        ("invalid type: null", |m| m["scaler"]["max"] = serde_json::Value::Null),
+        ("divide a day", |m| m["step_seconds"] = 7.into()),
+        ("horizon is 3", |m| m["horizon"] = 3.into()),
+        ("rising order", |m| m["residuals"]["levels"] = vec![0.5, 0.1, 0.9].into()),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (expected, change) in cases {
+        let path = saved(folder.path());
+        rewrite(&path, change);
+        let error = Artifact::load(&path).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("train it again"), "{error}");
+    }
+}
+
+#[test]
+fn a_weight_that_is_not_finite_is_refused() {
+    let tensors = |value| {
+        let mut tensors = [80, 16, 128, 16, 12, 3, 3, 1].map(|size| vec![0.5_f32; size]);
+        tensors[7][0] = value;
+        tensors
+    };
+    assert!(Weights::new(SMALL, tensors(1.0)).is_ok());
+    for value in [f32::NAN, f32::INFINITY] {
+        assert!(Weights::new(SMALL, tensors(value)).is_err());
+    }
+}
+
+#[test]
+fn a_failed_save_leaves_the_old_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = saved(folder.path());
+    // Root may write to a read-only folder, so the obstacle is a file where a folder is needed.
+    let error = artifact().save(&path.join("below/a.safetensors")).unwrap_err();
+    assert!(error.to_string().contains("writable"), "{error}");
+    assert_eq!(Artifact::load(&path).unwrap(), artifact());
+    // A folder in the place of the file stops the last step, the renaming.
+    let occupied = folder.path().join("occupied.safetensors");
+    fs::create_dir(&occupied).unwrap();
+    assert!(artifact().save(&occupied).is_err());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
+}
+
+#[test]
+fn only_its_own_step_and_enough_history_will_do() {
+    let artifact = artifact();
+    assert!(artifact.require(Step::FIVE_MINUTES).is_ok());
+    let minute = Step::from_seconds(60).unwrap();
+    let error = artifact.require(minute).unwrap_err().to_string();
+    assert!(error.contains("steps of 5m") && error.contains("steps of 1m"), "{error}");
+    let forecaster = artifact.forecaster(&Device::open(DeviceKind::Cpu).unwrap());
+    let series = day_series();
+    let failure = forecaster.forecast(series.view().prefix(5), 2).unwrap_err();
+    assert_eq!(failure, ForecastFailure::TooShort { needed: 6, got: 5 });
+    let failure = forecaster.forecast(series.view(), 3).unwrap_err();
+    assert_eq!(failure, ForecastFailure::HorizonTooLong { longest: 2, asked: 3 });
+    assert!(matches!(forecaster.forecast(series.view(), 0), Err(ForecastFailure::Invalid(_))));
+    let values = series.view().values().to_vec();
+    let id = series.id().clone();
+    let other = Series::from_values(id, minute, Timestamp::UNIX_EPOCH, values).unwrap();
+    let failure = forecaster.forecast(other.view(), 2).unwrap_err();
+    assert!(matches!(failure, ForecastFailure::OtherStep { .. }));
+}
+
+#[test]
+fn a_batched_backtest_is_that_of_single_forecasts() {
+    let forecaster = artifact().forecaster(&Device::open(DeviceKind::Cpu).unwrap());
+    let mut values = day_series().view().values().to_vec();
+    values[500..503].fill(None);
+    let id = SeriesId::new("gapped").unwrap();
+    let series =
+        Series::from_values(id, Step::FIVE_MINUTES, Timestamp::UNIX_EPOCH, values).unwrap();
+    let plan = forecast::backtest::Plan { range: 480..600, horizon: 2, stride: 5, lookback: 6 };
+    let single = plan.run(&forecaster, series.view()).unwrap();
+    let batched = forecaster.backtest(&plan, series.view()).unwrap();
+    assert_eq!(single.origins, batched.origins);
+    assert!(single.origins > 15);
+    for (a, b) in single.outcomes.iter().zip(&batched.outcomes) {
+        assert_eq!((a.k, a.actual), (b.k, b.actual));
+        // A product of another width may add in another order.
+        assert!((a.point - b.point).abs() < 1e-4, "{a:?} {b:?}");
+    }
+    assert_eq!(single.outcomes.len(), batched.outcomes.len());
+}
+
+proptest! {
+    #[test]
+    fn file_names_are_safe_and_distinct(
+        a in "[^\\p{Cc}]{1,80}", b in "[^\\p{Cc}]{1,80}"
+    ) {
+        let name = |id: &str| {
+            let id = SeriesId::new(id).unwrap();
+            let path = Artifact::path_in(Path::new("models"), &id);
+            path.file_name().unwrap().to_str().unwrap().to_owned()
+        };
+        prop_assume!(a.len() <= 253 && b.len() <= 253);
+        let (first, second) = (name(&a), name(&b));
+        prop_assert!(first.len() <= 255 && !first.starts_with('.') && first.is_ascii());
+        prop_assert!(!first.contains(['/', '\\', ':', '\0']));
+        prop_assert_eq!(a == b, first == second);
+    }
+}
