@@ -160,7 +160,7 @@ mod tests {
             residuals in prop::collection::vec(-5.0..5.0_f64, 50..200)
         ) {
             let fit =
-                ResidualQuantiles::fit(&[residuals.clone()], Quantiles::standard(), SOURCE).unwrap();
+                ResidualQuantiles::fit(std::slice::from_ref(&residuals), Quantiles::standard(), SOURCE).unwrap();
             let forecast =
                 fit.around(&[100.0], Timestamp::UNIX_EPOCH, Step::FIVE_MINUTES).unwrap();
             let (low, high) =

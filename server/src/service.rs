@@ -128,7 +128,7 @@ pub(crate) fn actuator(
 ) -> control::Actuator {
     match cluster {
         Some(cluster) => control::Actuator::Cluster {
-            cluster: cluster.clone(),
+            cluster: Box::new(cluster.clone()),
             workload: workload.workload.clone(),
         },
         None => control::Actuator::Assumed { replicas: None },

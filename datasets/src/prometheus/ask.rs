@@ -143,7 +143,7 @@ impl Prometheus {
             429 | 500.. => PrometheusError::Unavailable {
                 status,
                 message: text,
-                retry_after: retry_after(&headers, Timestamp::now()),
+                retry_after: retry_after(&headers, clock()),
             },
             _ => {
                 let (kind, message) = said.unwrap_or((status.to_string(), text));
@@ -152,6 +152,14 @@ impl Prometheus {
             }
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Retry-After may be a date, which only a clock can read"
+)]
+fn clock() -> Timestamp {
+    Timestamp::now()
 }
 
 /// The body, or `None` when it is longer than `bytes_max`.

@@ -8,7 +8,7 @@ pub(crate) enum Actuator {
     /// A workload in a cluster.
     Cluster {
         /// The cluster.
-        cluster: Cluster,
+        cluster: Box<Cluster>,
         /// The workload.
         workload: Workload,
     },

@@ -11,5 +11,6 @@ mod recorded;
 
 #[path = "../../../datasets/tests/real_prometheus/harness.rs"]
 mod prometheus;
+#[expect(dead_code, reason = "the crate k8s uses the rest of its stub")]
 #[path = "../../../k8s/tests/stub/mod.rs"]
 mod stub;
