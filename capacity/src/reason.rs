@@ -99,6 +99,15 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether it says that the plan does not rest on a fresh forecast of the model.
+    #[must_use]
+    pub fn is_fallback(&self) -> bool {
+        matches!(
+            self,
+            Self::LastGoodForecast { .. } | Self::SeasonalForecast { .. } | Self::NoForecast { .. }
+        )
+    }
+
     /// A short stable name, for metrics and machines.
     #[must_use]
     pub fn code(&self) -> &'static str {

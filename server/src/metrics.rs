@@ -175,8 +175,9 @@ impl WorkloadMetrics {
     }
 
     /// Counts a decision and shows it.
-    pub(crate) fn decided(&self, decision: &capacity::Decision, fallback: bool) {
+    pub(crate) fn decided(&self, decision: &capacity::Decision) {
         let all = &self.all;
+        let fallback = decision.reasons.iter().any(capacity::Reason::is_fallback);
         all.current_replicas.with_label_values(&self.labels()).set(decision.current.into());
         all.predicted_replicas.with_label_values(&self.labels()).set(decision.planned.into());
         all.fallback.with_label_values(&self.labels()).set(fallback.into());

@@ -79,7 +79,7 @@ pub(super) struct TrainingArgs {
     /// The seed of weights, shuffling and dropout: one seed, one model [default: 42].
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
-    /// Threads to train with [default: one a core].
+    /// Threads to train with; another number rounds differently [default: 1].
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<usize>,
 }

@@ -11,13 +11,14 @@ use crate::board::{Issued, ModelIdentity};
 use crate::clock::Clock;
 use crate::config::SourceConfig;
 use crate::http::ForecastAnswer;
-use crate::output::{Format, forecast_table, plot, print_line};
+use crate::output::{ForecastFormat, forecast_table, plot, print_line, svg};
 
 /// Arguments of `forecast`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   predictive-scaler forecast --history load.csv --format plot
+  predictive-scaler forecast --history load.csv --format svg > forecast.svg
   predictive-scaler forecast --prometheus-url http://localhost:9090 --deployment web --format json")]
 pub(crate) struct ForecastArgs {
     #[command(flatten)]
@@ -26,7 +27,7 @@ pub(crate) struct ForecastArgs {
     model: ModelArgs,
     /// How the forecast is printed.
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: ForecastFormat,
 }
 
 pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
@@ -50,9 +51,10 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
     let forecaster = artifact.forecaster(&Device::open(config.training.options().device)?);
     let forecast = forecaster.forecast(history.view(), HORIZON)?;
     match args.format {
-        Format::Table => print_line(forecast_table(&forecast))?,
-        Format::Plot => print_line(plot(history.view(), &forecast))?,
-        Format::Json => {
+        ForecastFormat::Table => print_line(forecast_table(&forecast))?,
+        ForecastFormat::Plot => print_line(plot(history.view(), &forecast))?,
+        ForecastFormat::Svg => print_line(svg(history.view(), &forecast)?)?,
+        ForecastFormat::Json => {
             // A recorded history's end stands for now.
             let now = match config.source {
                 SourceConfig::File(_) => forecast.origin(),

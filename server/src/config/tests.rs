@@ -103,3 +103,10 @@ fn a_recorded_history_does_not_drive_a_live_workload() {
     let text = Config::from_raw(raw, Origin::CommandLine).unwrap_err().to_string();
     assert!(text.contains("command line: mode is active"), "{text}");
 }
+
+#[test]
+fn the_configuration_that_is_deployed_is_accepted() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../k8s/deploy/config.yaml");
+    let config = Config::from_file(&path).unwrap();
+    assert_eq!(config.workloads[0].mode, Mode::Shadow);
+}

@@ -46,7 +46,7 @@ impl WorkloadLoop {
         Self {
             autoscaler: Autoscaler::new(config.policy.clone(), config.mode),
             ledger: Ledger::default(),
-            models: ModelKeeper::new(&config, Arc::clone(&shared)),
+            models: ModelKeeper::new(&config, Arc::clone(&shared), metrics.clone()),
             metrics,
             config,
             shared,
@@ -140,7 +140,7 @@ impl WorkloadLoop {
         let (forecast, seasonal) = self.sort_out(now, computed);
         let issued = match (forecast, seasonal, model) {
             (Some(forecast), _, Some(model)) => {
-                let by = forecaster_name(&model);
+                let by = model.forecaster.name().to_owned();
                 Some(Issued { forecast, by, model: Some(model.identity) })
             }
             (_, Some(forecast), _) => {
@@ -235,9 +235,7 @@ impl WorkloadLoop {
     }
 
     fn record(&self, decision: &Decision) {
-        let fresh = ["LastGoodForecast", "SeasonalForecast", "NoForecast"];
-        let fallback = decision.reasons.iter().any(|reason| fresh.contains(&reason.code()));
-        self.metrics.decided(decision, fallback);
+        self.metrics.decided(decision);
         let reasons: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
         tracing::info!(
             series = %self.config.series,
@@ -259,10 +257,6 @@ impl WorkloadLoop {
         let text = error.to_string();
         self.shared.board.update(&self.config.series, |view| view.cluster_error = Some(text));
     }
-}
-
-fn forecaster_name(model: &Model) -> String {
-    model.forecaster.name().to_owned()
 }
 
 /// What seasonal naive says; `None` with less than a day of history.

@@ -70,8 +70,11 @@ impl FileStamp {
 }
 
 impl ModelKeeper {
-    pub(super) fn new(config: &WorkloadConfig, shared: Arc<Shared>) -> Self {
-        let metrics = shared.metrics.workload(config.workload.namespace(), config.workload.name());
+    pub(super) fn new(
+        config: &WorkloadConfig,
+        shared: Arc<Shared>,
+        metrics: WorkloadMetrics,
+    ) -> Self {
         Self {
             series: config.series.clone(),
             step: config.step,

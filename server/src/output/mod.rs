@@ -1,9 +1,11 @@
 //! What people read in a terminal, and what machines read of it.
 
 mod plot;
+mod svg;
 mod table;
 
 pub(crate) use plot::plot;
+pub(crate) use svg::svg;
 pub(crate) use table::{forecast_table, scores_table};
 
 use clap::ValueEnum;
@@ -14,8 +16,20 @@ pub(crate) enum Format {
     /// A table for people.
     #[default]
     Table,
+    /// One JSON object.
+    Json,
+}
+
+/// How a forecast is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub(crate) enum ForecastFormat {
+    /// A table for people.
+    #[default]
+    Table,
     /// A plot in the terminal.
     Plot,
+    /// A picture, as an SVG document.
+    Svg,
     /// One JSON object.
     Json,
 }
