@@ -87,6 +87,14 @@ pub enum LoadError {
         /// The step asked for.
         asked: Step,
     },
+    /// It is another workload's.
+    #[error("the model was trained on {fitted}, not on {asked}: its scale would be wrong here")]
+    OtherSeries {
+        /// The series it was trained on.
+        fitted: SeriesId,
+        /// The series asked for.
+        asked: SeriesId,
+    },
 }
 
 /// Why an artifact cannot be saved. What was there before still is.
@@ -147,11 +155,15 @@ impl Artifact {
         content_digest(&self.text, bytes.iter().map(|(name, _, bytes)| (*name, bytes.as_slice())))
     }
 
-    /// Checks that it is for series of `step`.
+    /// Checks that it was trained on `series`, at `step`.
     ///
     /// # Errors
-    /// [`LoadError::OtherStep`] when it is not.
-    pub fn require(&self, step: Step) -> Result<(), LoadError> {
+    /// [`LoadError::OtherSeries`] or [`LoadError::OtherStep`] when it was not.
+    pub fn require(&self, series: &SeriesId, step: Step) -> Result<(), LoadError> {
+        if self.manifest.series != *series {
+            let (fitted, asked) = (self.manifest.series.clone(), series.clone());
+            return Err(LoadError::OtherSeries { fitted, asked });
+        }
         let (fitted, asked) = (self.manifest.step, step);
         if fitted == asked { Ok(()) } else { Err(LoadError::OtherStep { fitted, asked }) }
     }

@@ -245,11 +245,15 @@ fn a_failed_save_leaves_the_old_file() {
 }
 
 #[test]
-fn only_its_own_step_and_enough_history_will_do() {
+fn only_its_own_series_and_step_and_enough_history_will_do() {
     let artifact = artifact();
-    assert!(artifact.require(Step::FIVE_MINUTES).is_ok());
+    let own = &artifact.manifest().series;
+    assert!(artifact.require(own, Step::FIVE_MINUTES).is_ok());
+    let other = SeriesId::new("shop/other").unwrap();
+    let error = artifact.require(&other, Step::FIVE_MINUTES).unwrap_err().to_string();
+    assert!(error.contains("not on shop/other"), "{error}");
     let minute = Step::from_seconds(60).unwrap();
-    let error = artifact.require(minute).unwrap_err().to_string();
+    let error = artifact.require(own, minute).unwrap_err().to_string();
     assert!(error.contains("steps of 5m") && error.contains("steps of 1m"), "{error}");
     let forecaster = artifact.forecaster(&Device::open(DeviceKind::Cpu).unwrap());
     let series = day_series();

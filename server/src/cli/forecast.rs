@@ -46,7 +46,7 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
             workload.series
         )
     })?;
-    artifact.require(workload.step)?;
+    artifact.require(&workload.series, workload.step)?;
     let history = history::read(&config.source, workload).await?.series;
     let forecaster = artifact.forecaster(&Device::open(config.training.options().device)?);
     let forecast = forecaster.forecast(history.view(), HORIZON)?;

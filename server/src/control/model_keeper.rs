@@ -134,14 +134,14 @@ impl ModelKeeper {
             return;
         }
         self.seen = stamp;
-        let (path, step) = (self.path.clone(), self.step);
+        let (path, series, step) = (self.path.clone(), self.series.clone(), self.step);
         let device = self.shared.device.clone();
         let loaded = self
             .shared
             .forecasting
             .run(move || {
                 let artifact = Artifact::load(&path)?;
-                artifact.require(step)?;
+                artifact.require(&series, step)?;
                 Ok::<_, LoadError>(Model::of(&artifact, &device))
             })
             .await;

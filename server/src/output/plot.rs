@@ -12,11 +12,15 @@ const HEIGHT: usize = 16;
 /// Draws the end of `history`, the forecast after it (`●`) and its 80 % interval (`░`).
 pub(crate) fn plot(history: SeriesView<'_>, forecast: &Forecast) -> String {
     let past = history.suffix(PAST).values();
-    let upper: Vec<f64> =
-        (0..forecast.horizon()).map(|k| forecast.quantile(Quantile::P90, k)).collect();
+    let path = |quantile| -> Vec<f64> {
+        (0..forecast.horizon()).map(|k| forecast.quantile(quantile, k)).collect()
+    };
+    let (lower, upper) = (path(Quantile::P10), path(Quantile::P90));
     let top = past.iter().flatten().chain(&upper).copied().fold(f64::MIN_POSITIVE, f64::max);
+    let lowest = past.iter().flatten().chain(&lower).copied().fold(top, f64::min);
+    let bottom = axis_bottom(lowest, top);
     let row_of = |value: f64| {
-        let row = (value / top * (HEIGHT - 1) as f64).round();
+        let row = ((value - bottom) / (top - bottom) * (HEIGHT - 1) as f64).round();
         (row as usize).min(HEIGHT - 1)
     };
     let mut columns = vec![[' '; HEIGHT]; past.len() + 1 + 2 * forecast.horizon()];
@@ -27,19 +31,23 @@ pub(crate) fn plot(history: SeriesView<'_>, forecast: &Forecast) -> String {
     }
     columns[past.len()] = ['┊'; HEIGHT];
     for (k, pair) in columns[past.len() + 1..].chunks_exact_mut(2).enumerate() {
-        let low = row_of(forecast.quantile(Quantile::P10, k));
         for column in pair {
-            column[low..=row_of(upper[k])].fill('░');
+            column[row_of(lower[k])..=row_of(upper[k])].fill('░');
             column[row_of(forecast.points()[k])] = '●';
         }
     }
-    render(&columns, top) + &footer(history, forecast, past.len())
+    render(&columns, bottom, top) + &footer(history, forecast, past.len())
 }
 
-fn render(columns: &[[char; HEIGHT]], top: f64) -> String {
+/// Zero, unless all values lie in the upper half: then their differences deserve the room.
+pub(super) fn axis_bottom(lowest: f64, top: f64) -> f64 {
+    if lowest > top / 2.0 { (lowest - (top - lowest) / 4.0).min(0.99 * top) } else { 0.0 }
+}
+
+fn render(columns: &[[char; HEIGHT]], bottom: f64, top: f64) -> String {
     let mut text = String::new();
     for row in (0..HEIGHT).rev() {
-        let label = top * row as f64 / (HEIGHT - 1) as f64;
+        let label = bottom + (top - bottom) * row as f64 / (HEIGHT - 1) as f64;
         let axis =
             if row % 5 == 0 { format!("{label:>9.2} ┤") } else { format!("{:>9} │", "") };
         text += &axis;

@@ -4,6 +4,7 @@ use forecast::{Forecast, Quantile, SeriesView, Timestamp};
 use plotters::prelude::*;
 
 use super::minute;
+use super::plot::axis_bottom;
 
 /// Past steps that are drawn before the forecast: four hours of five-minute steps.
 const PAST: usize = 48;
@@ -29,8 +30,9 @@ fn draw(
     forecast: &Forecast,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let band = band(forecast);
-    let observed = past.values().iter().flatten().copied();
-    let top = band.iter().map(|(_, v)| *v).chain(observed).fold(f64::MIN_POSITIVE, f64::max);
+    let shown = || band.iter().map(|(_, v)| *v).chain(past.values().iter().flatten().copied());
+    let top = shown().fold(f64::MIN_POSITIVE, f64::max);
+    let bottom = axis_bottom(shown().fold(top, f64::min), top);
     let (first, last) = (past.first_time().as_second(), forecast.end().as_second());
 
     let area = SVGBackend::with_string(document, SIZE).into_drawing_area();
@@ -41,20 +43,26 @@ fn draw(
         .caption(title, ("sans-serif", 20))
         .x_label_area_size(32)
         .y_label_area_size(56)
-        .build_cartesian_2d(first..last, 0.0..1.1 * top)?;
+        .build_cartesian_2d(
+            (first..last).with_key_points(hours(first, last)),
+            bottom..top + 0.1 * (top - bottom),
+        )?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)
-        .x_labels(8)
         .x_label_formatter(&|second| clock_face(*second))
         .y_desc("load")
         .draw()?;
-    chart
-        .draw_series([Polygon::new(band, FORECAST.mix(0.25))])?
-        .label("80 % interval")
-        .legend(|(x, y)| Rectangle::new([(x, y - 5), (x + 20, y + 5)], FORECAST.mix(0.25)));
-    for stretch in observed_stretches(past) {
-        chart.draw_series(LineSeries::new(stretch, OBSERVED.stroke_width(2)))?;
+    chart.draw_series([Polygon::new(band, FORECAST.mix(0.25))])?.label("80 % interval").legend(
+        |(x, y)| Rectangle::new([(x, y - 5), (x + 20, y + 5)], FORECAST.mix(0.25).filled()),
+    );
+    for (i, stretch) in observed_stretches(past).into_iter().enumerate() {
+        let drawn = chart.draw_series(LineSeries::new(stretch, OBSERVED.stroke_width(2)))?;
+        if i == 0 {
+            drawn
+                .label("observed")
+                .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], OBSERVED.stroke_width(2)));
+        }
     }
     let points =
         (0..forecast.horizon()).map(|k| (forecast.time_at(k).as_second(), forecast.points()[k]));
@@ -92,6 +100,11 @@ fn observed_stretches(past: SeriesView<'_>) -> Vec<Vec<(i64, f64)>> {
         .split(|(_, value)| value.is_none())
         .map(|run| run.iter().filter_map(|(time, value)| Some((*time, (*value)?))).collect())
         .collect()
+}
+
+/// The whole hours between two times, in seconds since the epoch.
+fn hours(first: i64, last: i64) -> Vec<i64> {
+    (first.div_euclid(3600) + 1..=last.div_euclid(3600)).map(|hour| 3600 * hour).collect()
 }
 
 fn clock_face(second: i64) -> String {
