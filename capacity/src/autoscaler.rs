@@ -133,6 +133,8 @@ pub struct Autoscaler {
     /// Why the forecast at hand is not fresh; `None` when it is.
     cause: Option<FallbackCause>,
     recommendations: VecDeque<(Timestamp, u32)>,
+    /// Whether the replicas found at the start have been counted as recommended.
+    seeded: bool,
 }
 
 impl Autoscaler {
@@ -147,6 +149,7 @@ impl Autoscaler {
             seasonal: None,
             cause: Some(FallbackCause::NoModel),
             recommendations: VecDeque::new(),
+            seeded: false,
         }
     }
 
@@ -160,12 +163,6 @@ impl Autoscaler {
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode
-    }
-
-    /// The model's last good forecast.
-    #[must_use]
-    pub fn last_forecast(&self) -> Option<&Forecast> {
-        self.forecast.as_ref()
     }
 
     /// Replicas that the load of `now` needs, within the bounds; the minimum while it is unknown.
@@ -193,10 +190,10 @@ impl Autoscaler {
 
     fn decide(&mut self, now: Timestamp, current: u32) -> Vec<Effect> {
         let load = self.fresh_load(now);
-        let recommended = Some(self.recommended_within_window(now, current));
+        let recommended = self.recommended_within_window(now, current);
         let situation = Situation { now, current, load, outlook: self.outlook(now), recommended };
         let Plan { replicas, recommendation, peak, reasons } = plan(&self.policy, &situation);
-        self.recommendations.push_back((now, recommendation));
+        self.remember(now, recommendation);
         let mode = self.mode;
         let decision =
             Decision { time: now, mode, load, peak, current, planned: replicas, reasons };
@@ -216,8 +213,10 @@ impl Autoscaler {
         Some(observation.load).filter(|load| load.is_finite() && *load >= 0.0)
     }
 
-    /// The model's forecast while it lasts, then seasonal naive's while that lasts, then nothing.
-    fn outlook(&self, now: Timestamp) -> Outlook<'_> {
+    /// What a decision at `now` would rest on: the model's forecast while it lasts, then seasonal
+    /// naive's while that lasts, then nothing.
+    #[must_use]
+    pub fn outlook(&self, now: Timestamp) -> Outlook<'_> {
         let lasting = |forecast: &&Forecast| !forecast.steps_after(now).is_empty();
         let forecast = self.forecast.as_ref().filter(lasting);
         let stale = forecast.is_some_and(|f| self.is_stale(now, f.origin()));
@@ -240,13 +239,29 @@ impl Autoscaler {
 
     /// The highest recommendation within the stabilization window; forgets older ones. As with the
     /// HPA, the replicas found at the start count as recommended, so that a restart does not scale
-    /// down at once.
-    fn recommended_within_window(&mut self, now: Timestamp, current: u32) -> u32 {
-        let window = self.policy.spec().scale_down_stabilization;
-        self.recommendations.retain(|(time, _)| now.duration_since(*time) <= window);
-        if self.recommendations.is_empty() {
+    /// down at once; so do those of a workload that somebody started from zero.
+    fn recommended_within_window(&mut self, now: Timestamp, current: u32) -> Option<u32> {
+        let window = self.policy.spec().scale_down_stabilization.as_secs();
+        // Whole seconds, so that the milliseconds by which a loop wakes late do not matter.
+        self.recommendations.retain(|(time, _)| now.duration_since(*time).as_secs() <= window);
+        if current == 0 {
+            self.recommendations.clear();
+            self.seeded = false;
+        } else if !self.seeded {
+            self.seeded = true;
             self.recommendations.push_back((now, current));
         }
-        self.recommendations.iter().map(|(_, replicas)| *replicas).max().unwrap_or(current)
+        self.recommendations.iter().map(|(_, replicas)| *replicas).max()
+    }
+
+    /// Remembers one recommendation a time: the highest.
+    fn remember(&mut self, now: Timestamp, recommendation: u32) {
+        if !self.seeded {
+            return;
+        }
+        match self.recommendations.back_mut() {
+            Some((time, replicas)) if *time == now => *replicas = recommendation.max(*replicas),
+            _ => self.recommendations.push_back((now, recommendation)),
+        }
     }
 }

@@ -66,8 +66,8 @@ pub struct Plan {
 /// 1. A workload at zero was stopped by somebody: it is left alone.
 /// 2. Never below what the load of now needs.
 /// 3. Raised to what the planned quantile needs within the readiness window, by our ramp.
-/// 4. Lowered only when the load is known, there is a forecast, the whole horizon needs less and so
-///    did every recommendation within the stabilization window.
+/// 4. Lowered only when the load is known, there is a forecast that is not stale, its whole horizon
+///    needs less and so did every recommendation within the stabilization window.
 /// 5. The bounds come last.
 #[must_use]
 pub fn plan(policy: &Policy, situation: &Situation<'_>) -> Plan {
@@ -81,17 +81,23 @@ pub fn plan(policy: &Policy, situation: &Situation<'_>) -> Plan {
     let expected = expected_need(policy, situation, &mut reasons);
     let soon = reactive.unwrap_or(0).max(expected.map_or(0, |e| e.soon));
     let whole = soon.max(expected.map_or(0, |e| e.whole));
-    let wanted = if soon > current {
-        raise(policy, current, soon, reactive.unwrap_or(0), &mut reasons)
-    } else if reactive.is_none() || expected.is_none() {
-        reasons.push(Reason::Hold { replicas: current });
-        current
-    } else {
-        lower(policy, situation, soon, expected, &mut reasons)
+    // What is held up for want of knowledge is recommended, or it would be cut when knowledge is
+    // back, without the stabilization that it is owed.
+    let mut recommendation = whole;
+    let wanted = match (reactive, expected) {
+        _ if soon > current => raise(policy, current, soon, reactive.unwrap_or(0), &mut reasons),
+        (Some(_), Some(expected)) if expected.may_lower => {
+            lower(policy, situation, soon, expected, &mut reasons)
+        }
+        _ => {
+            reasons.push(Reason::Hold { replicas: current });
+            recommendation = whole.max(current);
+            current
+        }
     };
     Plan {
         replicas: bound(policy, wanted, &mut reasons),
-        recommendation: policy.bound(whole),
+        recommendation: policy.bound(recommendation),
         peak: expected.map(|e| e.peak),
         reasons,
     }
@@ -120,6 +126,8 @@ struct Expected {
     whole: u32,
     whole_load: f64,
     peak: Peak,
+    /// Whether enough of the horizon is left to give capacity away by it.
+    may_lower: bool,
 }
 
 fn expected_need(
@@ -168,7 +176,14 @@ fn needs_of(policy: &Policy, forecast: &Forecast, now: Timestamp) -> Option<Expe
     let whole_load = forecast.peak(policy.quantile(), remaining)?;
     let spec = policy.spec();
     let need = |load| replicas_for(load, spec.headroom, spec.load_per_replica);
-    Some(Expected { soon: need(peak.upper)?, whole: need(whole_load)?, whole_load, peak })
+    let may_lower = now.duration_since(forecast.origin()) <= spec.staleness_max;
+    Some(Expected {
+        soon: need(peak.upper)?,
+        whole: need(whole_load)?,
+        whole_load,
+        peak,
+        may_lower,
+    })
 }
 
 fn readiness_window(policy: &Policy, forecast: &Forecast) -> SignedDuration {
@@ -196,14 +211,13 @@ fn lower(
     policy: &Policy,
     situation: &Situation<'_>,
     soon: u32,
-    expected: Option<Expected>,
+    expected: Expected,
     reasons: &mut Vec<Reason>,
 ) -> u32 {
     let current = situation.current;
+    let Expected { whole, whole_load, .. } = expected;
     let mut wanted = soon;
-    if let Some(Expected { whole, whole_load, .. }) = expected
-        && whole > wanted
-    {
+    if whole > wanted {
         reasons.push(Reason::HorizonPeak { load: whole_load, replicas: whole });
         wanted = whole.min(current);
     }

@@ -151,6 +151,68 @@ fn a_workload_at_zero_is_left_alone() {
     assert!(matches!(&effects[0], Effect::Record(d) if d.reasons == [Reason::ScaledToZero]));
 }
 
+/// Replicas after decisions at these minutes, with a load of 2 and a low forecast at each.
+fn lowered(spec: impl FnOnce(&mut PolicySpec), minutes: impl Iterator<Item = i64>) -> Vec<u32> {
+    let mut autoscaler = Autoscaler::new(policy(spec), Mode::Active);
+    let mut replicas = 12;
+    minutes
+        .map(|at_minute| {
+            autoscaler.handle(at(at_minute), observed(at_minute, 2.0));
+            let low = forecast(at(at_minute), &[2.0; 12]);
+            autoscaler.handle(at(at_minute), Input::Forecast(low));
+            replicas = decide(&mut autoscaler, at_minute, replicas).planned;
+            replicas
+        })
+        .collect()
+}
+
+#[test]
+fn a_window_shorter_than_the_distance_of_decisions_still_lets_go() {
+    let none = jiff::SignedDuration::ZERO;
+    let minutes = || (0..60).step_by(15);
+    assert_eq!(lowered(|s| s.scale_down_stabilization = none, minutes()), [12, 6, 3, 2]);
+    assert_eq!(lowered(|_| (), minutes()), [12, 6, 3, 2]);
+}
+
+#[test]
+fn what_was_held_in_an_outage_is_not_cut_when_it_ends() {
+    let mut autoscaler = Autoscaler::new(policy(|_| ()), Mode::Active);
+    for minutes in [0, 5, 10, 15] {
+        assert_eq!(decide(&mut autoscaler, minutes, 12).planned, 12);
+    }
+    for minutes in [20, 25] {
+        autoscaler.handle(at(minutes), observed(minutes, 2.0));
+        autoscaler.handle(at(minutes), Input::Forecast(forecast(at(minutes), &[2.0; 12])));
+        let decision = decide(&mut autoscaler, minutes, 12);
+        assert_eq!((decision.planned, codes(&decision).pop()), (12, Some("Stabilization")));
+    }
+    autoscaler.handle(at(30), observed(30, 2.0));
+    assert_eq!(decide(&mut autoscaler, 30, 12).planned, 6);
+}
+
+#[test]
+fn an_old_forecast_raises_but_does_not_lower() {
+    let none = jiff::SignedDuration::ZERO;
+    let no_window = policy(|s| s.scale_down_stabilization = none);
+    let mut autoscaler = Autoscaler::new(no_window, Mode::Active);
+    decide(&mut autoscaler, -5, 9);
+    autoscaler.handle(at(0), Input::Forecast(forecast(at(0), &[2.0; 12])));
+    autoscaler.handle(at(40), observed(40, 2.0));
+    autoscaler.handle(at(40), Input::ForecastFailed(FallbackCause::ModelFailed));
+    let decision = decide(&mut autoscaler, 40, 9);
+    assert_eq!((decision.planned, codes(&decision).pop()), (9, Some("Hold")));
+}
+
+#[test]
+fn a_workload_started_from_zero_is_not_cut_at_once() {
+    let mut autoscaler = Autoscaler::new(policy(|_| ()), Mode::Active);
+    decide(&mut autoscaler, 0, 0);
+    autoscaler.handle(at(5), observed(5, 2.0));
+    autoscaler.handle(at(5), Input::Forecast(forecast(at(5), &[2.0; 12])));
+    let decision = decide(&mut autoscaler, 5, 20);
+    assert_eq!((decision.planned, codes(&decision).pop()), (20, Some("Stabilization")));
+}
+
 #[test]
 fn a_restart_does_not_scale_down() {
     let mut autoscaler = Autoscaler::new(policy(|_| ()), Mode::Active);
