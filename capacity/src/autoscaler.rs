@@ -36,6 +36,8 @@ impl Mode {
 pub enum FallbackCause {
     /// No model has been trained yet.
     NoModel,
+    /// There is a model, but it cannot be used: damaged, or made for something else.
+    ModelRefused,
     /// The source of metrics does not answer.
     MetricsUnavailable,
     /// The newest value is too old.
@@ -52,6 +54,7 @@ impl fmt::Display for FallbackCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoModel => "no model yet",
+            Self::ModelRefused => "model refused",
             Self::MetricsUnavailable => "metrics unavailable",
             Self::Stale => "metrics stale",
             Self::HistoryTooShort => "history too short",
@@ -169,7 +172,7 @@ impl Autoscaler {
     #[must_use]
     pub fn reactive_need(&self, now: Timestamp) -> u32 {
         let per_replica = self.policy.spec().load_per_replica;
-        let need = self.fresh_load(now).and_then(|load| replicas_for(load, 0.0, per_replica));
+        let need = self.fresh_load(now).and_then(|o| replicas_for(o.load, 0.0, per_replica));
         self.policy.bound(need.unwrap_or(0))
     }
 
@@ -195,6 +198,7 @@ impl Autoscaler {
         let Plan { replicas, recommendation, peak, reasons } = plan(&self.policy, &situation);
         self.remember(now, recommendation);
         let mode = self.mode;
+        let load = load.map(|observation| observation.load);
         let decision =
             Decision { time: now, mode, load, peak, current, planned: replicas, reasons };
         let mut effects = vec![Effect::Record(decision)];
@@ -208,9 +212,9 @@ impl Autoscaler {
         now.duration_since(time) > self.policy.spec().staleness_max
     }
 
-    fn fresh_load(&self, now: Timestamp) -> Option<f64> {
+    fn fresh_load(&self, now: Timestamp) -> Option<Observation> {
         let observation = self.observation.filter(|o| !self.is_stale(now, o.time))?;
-        Some(observation.load).filter(|load| load.is_finite() && *load >= 0.0)
+        Some(observation).filter(|o| o.load.is_finite() && o.load >= 0.0)
     }
 
     /// What a decision at `now` would rest on: the model's forecast while it lasts, then seasonal

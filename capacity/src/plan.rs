@@ -3,7 +3,7 @@
 use forecast::{Forecast, Quantile};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::autoscaler::FallbackCause;
+use crate::autoscaler::{FallbackCause, Observation};
 use crate::demand::replicas_for;
 use crate::policy::Policy;
 use crate::reason::Reason;
@@ -16,7 +16,7 @@ pub struct Situation<'a> {
     /// Replicas asked for at present.
     pub current: u32,
     /// The newest load, unless it is unknown or stale.
-    pub load: Option<f64>,
+    pub load: Option<Observation>,
     /// What is expected.
     pub outlook: Outlook<'a>,
     /// The highest recommendation within the stabilization window.
@@ -77,7 +77,7 @@ pub fn plan(policy: &Policy, situation: &Situation<'_>) -> Plan {
         return Plan { replicas: 0, recommendation: 0, peak: None, reasons };
     }
     let mut reasons = Vec::new();
-    let reactive = reactive_need(policy, situation.load, &mut reasons);
+    let reactive = reactive_need(policy, situation, &mut reasons);
     let expected = expected_need(policy, situation, &mut reasons);
     let soon = reactive.unwrap_or(0).max(expected.map_or(0, |e| e.soon));
     let whole = soon.max(expected.map_or(0, |e| e.whole));
@@ -104,10 +104,16 @@ pub fn plan(policy: &Policy, situation: &Situation<'_>) -> Plan {
 }
 
 /// Replicas for the load of now: what a reactive autoscaler with the same target would say.
-fn reactive_need(policy: &Policy, load: Option<f64>, reasons: &mut Vec<Reason>) -> Option<u32> {
-    let need = load.and_then(|load| {
-        let replicas = replicas_for(load, 0.0, policy.spec().load_per_replica)?;
-        Some(Reason::LoadNow { load, replicas }).zip(Some(replicas))
+fn reactive_need(
+    policy: &Policy,
+    situation: &Situation<'_>,
+    reasons: &mut Vec<Reason>,
+) -> Option<u32> {
+    let load_per_replica = policy.spec().load_per_replica;
+    let need = situation.load.and_then(|Observation { time, load }| {
+        let replicas = replicas_for(load, 0.0, load_per_replica)?;
+        let age = situation.now.duration_since(time);
+        Some((Reason::LoadNow { load, age, load_per_replica, replicas }, replicas))
     });
     let (reason, replicas) = match need {
         Some((reason, replicas)) => (reason, Some(replicas)),
@@ -158,6 +164,7 @@ fn expected_need(
             quantile: policy.quantile(),
             load: peak.upper,
             within: readiness_window(policy, forecast),
+            headroom: policy.spec().headroom,
             replicas: soon,
         }),
         None => reasons.push(Reason::NoForecast { cause: FallbackCause::Stale }),
@@ -218,16 +225,16 @@ fn lower(
     let Expected { whole, whole_load, .. } = expected;
     let mut wanted = soon;
     if whole > wanted {
-        reasons.push(Reason::HorizonPeak { load: whole_load, replicas: whole });
         wanted = whole.min(current);
+        reasons.push(Reason::HorizonPeak { load: whole_load, replicas: whole, kept: wanted });
     }
     if let Some(recommended) = situation.recommended
         && recommended > wanted
         && wanted < current
     {
         let window = policy.spec().scale_down_stabilization;
-        reasons.push(Reason::Stabilization { replicas: recommended, window });
         wanted = recommended.min(current);
+        reasons.push(Reason::Stabilization { kept: wanted, window });
     }
     let limit = policy.ramp_down(current);
     if wanted < limit {

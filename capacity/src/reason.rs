@@ -16,6 +16,10 @@ pub enum Reason {
     LoadNow {
         /// The load.
         load: f64,
+        /// How long ago it was observed.
+        age: SignedDuration,
+        /// The load that one replica carries.
+        load_per_replica: f64,
         /// What it needs.
         replicas: u32,
     },
@@ -29,6 +33,8 @@ pub enum Reason {
         load: f64,
         /// The window.
         within: SignedDuration,
+        /// The spare share on top of it.
+        headroom: f64,
         /// What it needs, headroom included.
         replicas: u32,
     },
@@ -60,11 +66,13 @@ pub enum Reason {
         load: f64,
         /// What it needs, headroom included.
         replicas: u32,
+        /// Below which replicas are not lowered for it.
+        kept: u32,
     },
     /// Replicas stay because they were recommended a short while ago.
     Stabilization {
-        /// The highest recommendation within the window.
-        replicas: u32,
+        /// Below which replicas are not lowered for it.
+        kept: u32,
         /// The window.
         window: SignedDuration,
     },
@@ -134,11 +142,19 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ScaledToZero => write!(f, "scaled to zero: left alone"),
-            Self::LoadNow { load, replicas } => write!(f, "load {load:.2} needs {replicas}"),
+            Self::LoadNow { load, age, load_per_replica, replicas } => {
+                write!(f, "load {load:.2}")?;
+                // A scrape and a step apart is now; more is worth a remark.
+                if age.as_mins() > 5 {
+                    write!(f, " ({} min old)", age.as_mins())?;
+                }
+                write!(f, " needs {replicas} at {load_per_replica} each")
+            }
             Self::LoadUnknown => write!(f, "the load of now is unknown"),
-            Self::ForecastPeak { quantile, load, within, replicas } => {
-                let minutes = within.as_mins();
-                write!(f, "q{quantile} peaks at {load:.2} within {minutes} min, needs {replicas}")
+            Self::ForecastPeak { quantile, load, within, headroom, replicas } => {
+                let (minutes, percent) = (within.as_mins(), 100.0 * headroom);
+                write!(f, "q{quantile} peaks at {load:.2} within {minutes} min, ")?;
+                write!(f, "with {percent:.0} % headroom needs {replicas}")
             }
             Self::LastGoodForecast { cause, age } => {
                 write!(f, "{cause}: using the forecast of {} min ago", age.as_mins())
@@ -146,18 +162,22 @@ impl fmt::Display for Reason {
             Self::SeasonalForecast { cause } => write!(f, "{cause}: using the day before"),
             Self::NoForecast { cause } => write!(f, "{cause}: no forecast"),
             Self::Hold { replicas } => write!(f, "holding {replicas}"),
-            Self::HorizonPeak { load, replicas } => {
-                write!(f, "kept: {load:.2} is expected within the horizon, needs {replicas}")
+            Self::HorizonPeak { load, replicas, kept } => {
+                write!(f, "not lowered below {kept}: {load:.2} may come later and need {replicas}")
             }
-            Self::Stabilization { replicas, window } => {
-                write!(f, "kept: {replicas} were recommended within {} min", window.as_mins())
+            Self::Stabilization { kept, window } => {
+                write!(
+                    f,
+                    "not lowered below {kept}: needed within the last {} min",
+                    window.as_mins()
+                )
             }
-            Self::RampUp { wanted, limit } => write!(f, "raised by steps: {limit} of {wanted}"),
-            Self::RampDown { wanted, limit } => {
-                write!(f, "lowered by steps: {limit} towards {wanted}")
+            Self::RampUp { wanted, limit } => write!(f, "ramp: {limit} now, {wanted} wanted"),
+            Self::RampDown { wanted, limit } => write!(f, "ramp: {limit} now, down to {wanted}"),
+            Self::MinReplicas { wanted, min } => write!(f, "minReplicas {min} ({wanted} wanted)"),
+            Self::MaxReplicas { wanted, max } => {
+                write!(f, "capped at maxReplicas {max} ({wanted} wanted)")
             }
-            Self::MinReplicas { wanted, min } => write!(f, "minReplicas {min} (wanted {wanted})"),
-            Self::MaxReplicas { wanted, max } => write!(f, "maxReplicas {max} (wanted {wanted})"),
         }
     }
 }

@@ -56,7 +56,10 @@ fn raises_before_the_load_arrives() {
     assert_eq!(effects[1], Effect::SetReplicas { from: 4, to: 8 });
     let Effect::Record(decision) = &effects[0] else { panic!("recorded first") };
     assert_eq!(codes(decision), ["LoadNow", "ForecastPeak"]);
-    assert_eq!(decision.reasons[1].to_string(), "q0.9 peaks at 8.00 within 10 min, needs 8");
+    assert_eq!(
+        decision.reasons[1].to_string(),
+        "q0.9 peaks at 8.00 within 10 min, with 0 % headroom needs 8"
+    );
 }
 
 #[test]
@@ -239,6 +242,7 @@ proptest! {
         let outlook =
             if has_forecast { Outlook::Fresh(&forecast) } else { Outlook::Nothing(cause) };
         for load in [load, Some(f64::from(narrow))] {
+            let load = load.map(|load| Observation { time: at(0), load });
             let situation = Situation { now: at(0), current, load, outlook, recommended };
             let plan = plan(&policy, &situation);
             prop_assert!((min..=min + span).contains(&plan.replicas), "{plan:?}");
@@ -256,7 +260,9 @@ proptest! {
         let policy = policy(|s| s.load_per_replica = 0.7);
         let forecast = forecast(at(0), &upper);
         let outlook = Outlook::Fresh(&forecast);
-        let situation = Situation { now: at(0), current, load: Some(load), outlook, recommended };
+        let observation = Some(Observation { time: at(0), load });
+        let situation =
+            Situation { now: at(0), current, load: observation, outlook, recommended };
         let need = policy.bound(replicas_for(load, 0.0, 0.7).unwrap());
         prop_assert!(plan(&policy, &situation).replicas >= need);
     }
@@ -272,7 +278,7 @@ proptest! {
         let planned = |load: f64, peak: f64| {
             let forecast = forecast(at(0), &[peak, peak / 2.0, peak * 1.5]);
             let outlook = Outlook::Fresh(&forecast);
-            let load = Some(load);
+            let load = Some(Observation { time: at(0), load });
             plan(&policy, &Situation { now: at(0), current, load, outlook, recommended }).replicas
         };
         prop_assert!(planned(low, peak) <= planned(low + more, peak));
@@ -286,6 +292,7 @@ proptest! {
     ) {
         let policy = policy(|_| ());
         let outlook = Outlook::Nothing(FallbackCause::NoModel);
+        let load = load.map(|load| Observation { time: at(0), load });
         let situation = Situation { now: at(0), current, load, outlook, recommended: None };
         prop_assert!(plan(&policy, &situation).replicas >= current);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use capacity::{Decision, Mode};
 use forecast::accuracy::Scores;
@@ -37,8 +38,14 @@ pub(crate) struct WorkloadView {
     pub(crate) source_error: Option<String>,
     /// What is wrong with the cluster, if anything is.
     pub(crate) cluster_error: Option<String>,
-    /// When the last cycle ended.
+    /// The now of the last cycle that ended.
     pub(crate) cycled: Option<Timestamp>,
+    /// When, in the system's time, a cycle ended last, or the process began.
+    pub(crate) progressed: Instant,
+    /// A cycle that takes longer than this hangs.
+    pub(crate) stuck_after: Duration,
+    /// Whether the replicas are assumed, since there is no cluster to ask.
+    pub(crate) replicas_assumed: bool,
 }
 
 /// Where a workload's model stands.
@@ -46,6 +53,8 @@ pub(crate) struct WorkloadView {
 pub(crate) enum ModelState {
     /// There is none, and the reason.
     Missing(String),
+    /// There is one, but it cannot be used, and the reason.
+    Refused(String),
     /// One is being trained.
     Training {
         /// Epochs done.
@@ -62,7 +71,7 @@ pub(crate) enum ModelState {
 pub(crate) struct ModelIdentity {
     /// Its preset.
     pub(crate) name: String,
-    /// Hash of its data and configuration.
+    /// Hash of its manifest and weights.
     pub(crate) fingerprint: String,
     /// When it was trained, RFC 3339.
     pub(crate) created: String,
@@ -90,13 +99,15 @@ pub(crate) struct Issued {
     pub(crate) model: Option<ModelIdentity>,
 }
 
-/// The state of the ledger.
+/// How the forecasts of the last days turned out.
 #[derive(Clone, Debug)]
 pub(crate) struct AccuracyView {
-    /// Over all steps of the horizon.
+    /// The model's, over all steps of the horizon.
     pub(crate) overall: Option<Scores>,
-    /// By step of the horizon, nearest first.
+    /// The model's, by step of the horizon, nearest first.
     pub(crate) by_step: Vec<Option<Scores>>,
+    /// Those of seasonal naive, over the same time.
+    pub(crate) seasonal_naive: Option<Scores>,
     /// Forecasts that wait for their truth.
     pub(crate) pending: usize,
     /// Values whose truth never came.
@@ -105,7 +116,7 @@ pub(crate) struct AccuracyView {
 
 impl WorkloadView {
     /// A view of a workload of which nothing is known yet.
-    pub(crate) fn new(namespace: &str, name: &str, mode: Mode) -> Self {
+    pub(crate) fn new(namespace: &str, name: &str, mode: Mode, stuck_after: Duration) -> Self {
         Self {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
@@ -117,6 +128,9 @@ impl WorkloadView {
             source_error: None,
             cluster_error: None,
             cycled: None,
+            progressed: Instant::now(),
+            stuck_after,
+            replicas_assumed: false,
         }
     }
 

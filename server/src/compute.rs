@@ -75,7 +75,10 @@ impl ComputeThread {
 impl Drop for ComputeThread {
     fn drop(&mut self) {
         self.jobs = None;
-        if let Some(thread) = self.thread.take() {
+        // A job may hold the last owner of its own thread, which cannot wait for itself.
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
             // The thread catches the panics of its jobs, so it ends without one.
             let _ = thread.join();
         }

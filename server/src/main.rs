@@ -26,8 +26,9 @@ use std::process::ExitCode;
 async fn main() -> ExitCode {
     match cli::parse().run().await {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::reader_went_away(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", output::causes(&error));
             ExitCode::FAILURE
         }
     }

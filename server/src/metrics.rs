@@ -77,7 +77,7 @@ impl Metrics {
             register(&registry, IntCounterVec::new(options(name, help), labels)?)
         };
         let seconds = |name, help| {
-            let buckets = prometheus::exponential_buckets(0.000_5, 3.0, 11)?;
+            let buckets = prometheus::exponential_buckets(0.000_5, 3.0, 12)?;
             let opts = HistogramOpts::from(options(name, help)).buckets(buckets);
             register(&registry, HistogramVec::new(opts, &WORKLOAD_LABELS)?)
         };
@@ -100,7 +100,7 @@ impl Metrics {
             wape: gauge("wape_ratio", "Sum of absolute errors over the sum of loads.")?,
             mase: gauge(
                 "mase_ratio",
-                "Mean absolute error over that of seasonal naive on the training part.",
+                "Mean absolute error over that of seasonal naive on the history.",
             )?,
             coverage: gauge(
                 "coverage_80_ratio",
@@ -121,7 +121,10 @@ impl Metrics {
                 "Failed stages of a cycle: source, model, forecast, cluster.",
                 &["namespace", "workload", "stage"],
             )?,
-            forecast_seconds: seconds("forecast_duration_seconds", "Time to compute a forecast.")?,
+            forecast_seconds: seconds(
+                "forecast_duration_seconds",
+                "Time to compute the forecasts of a cycle.",
+            )?,
             cycle_seconds: seconds("cycle_duration_seconds", "Time of a whole cycle.")?,
             registry,
         };
@@ -181,12 +184,8 @@ impl WorkloadMetrics {
         all.current_replicas.with_label_values(&self.labels()).set(decision.current.into());
         all.predicted_replicas.with_label_values(&self.labels()).set(decision.planned.into());
         all.fallback.with_label_values(&self.labels()).set(fallback.into());
-        if let Some(load) = decision.load {
-            all.load.with_label_values(&self.labels()).set(load);
-        }
-        if let Some(peak) = decision.peak {
-            all.forecast_peak.with_label_values(&self.labels()).set(peak.upper);
-        }
+        self.show(&all.load, decision.load);
+        self.show(&all.forecast_peak, decision.peak.map(|peak| peak.upper));
         let direction = match decision.planned.cmp(&decision.current) {
             std::cmp::Ordering::Greater => "up",
             std::cmp::Ordering::Less => "down",
@@ -197,15 +196,19 @@ impl WorkloadMetrics {
 
     /// Shows the newest scores.
     pub(crate) fn scored(&self, scores: &forecast::accuracy::Scores) {
-        let set = |gauge: &GaugeVec, value: Option<f64>| {
-            if let Some(value) = value {
-                gauge.with_label_values(&self.labels()).set(value);
-            }
-        };
-        set(&self.all.error_percent, scores.mape.map(|mape| 100.0 * mape));
-        set(&self.all.wape, scores.wape);
-        set(&self.all.mase, scores.mase);
-        set(&self.all.coverage, Some(scores.coverage_80));
+        self.show(&self.all.error_percent, scores.mape.map(|mape| 100.0 * mape));
+        self.show(&self.all.wape, scores.wape);
+        self.show(&self.all.mase, scores.mase);
+        self.show(&self.all.coverage, Some(scores.coverage_80));
+    }
+
+    /// Sets a gauge; one without a value goes away rather than showing the last one for ever.
+    fn show(&self, gauge: &GaugeVec, value: Option<f64>) {
+        match value {
+            Some(value) => gauge.with_label_values(&self.labels()).set(value),
+            // It is not there yet where there never was a value.
+            None => drop(gauge.remove_label_values(&self.labels())),
+        }
     }
 
     /// Shows the newest forecast's origin.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use capacity::Decision;
+use forecast::Timestamp;
 use model::Device;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::board::{Board, WorkloadView};
 use crate::clock::Clock;
 use crate::compute::ComputeThread;
-use crate::config::{Config, WorkloadConfig};
+use crate::config::{Config, SourceConfig, WorkloadConfig};
 use crate::control::{self, Shared, WorkloadLoop};
 use crate::http::{self, HttpState};
 use crate::metrics::Metrics;
@@ -21,16 +22,22 @@ use crate::metrics::Metrics;
 /// After a signal everything has ended within this time; Kubernetes kills after 30 s by default.
 const END_WITHIN: Duration = Duration::from_secs(9);
 /// A loop that has missed so many cycles is stuck.
-const STUCK_CYCLES: i64 = 3;
+const STUCK_CYCLES: u32 = 3;
 
-/// What all loops share, made once from the configuration.
+/// What all loops share, made once from the configuration; `stop` ends them.
 ///
 /// # Errors
 /// When the system gives no thread or the device cannot be used.
-pub(crate) fn share(config: &Config, clock: Clock) -> anyhow::Result<Arc<Shared>> {
+pub(crate) fn share(
+    config: &Config,
+    clock: Clock,
+    stop: CancellationToken,
+) -> anyhow::Result<Arc<Shared>> {
     let views = config.workloads.iter().map(|workload| {
         let (namespace, name) = (workload.workload.namespace(), workload.workload.name());
-        (workload.series.clone(), WorkloadView::new(namespace, name, workload.mode))
+        let stuck_after = stuck_after(config, workload, clock);
+        let view = WorkloadView::new(namespace, name, workload.mode, stuck_after);
+        (workload.series.clone(), view)
     });
     Ok(Arc::new(Shared {
         board: Arc::new(Board::new(views)),
@@ -41,11 +48,53 @@ pub(crate) fn share(config: &Config, clock: Clock) -> anyhow::Result<Arc<Shared>
         model_dir: config.model_dir.clone(),
         training_config: config.training.clone(),
         device: Device::open(config.training.options().device)?,
-        stop: CancellationToken::new(),
+        stop,
     }))
 }
 
-/// Runs the loops and answers on `listener` until a signal or [`Shared::stop`]; `decided` is told
+/// Cycles begin a step apart; one may take as long as its source and its cluster may.
+fn stuck_after(config: &Config, workload: &WorkloadConfig, clock: Clock) -> Duration {
+    let start = Timestamp::UNIX_EPOCH;
+    let step = clock.wait(start, workload.step.offset(start, 1));
+    let source = match &config.source {
+        SourceConfig::Prometheus { config, .. } => config.deadline,
+        SourceConfig::File(_) => Duration::from_secs(60),
+    };
+    let reads_and_writes = 4 * config.cluster.deadline;
+    step.saturating_mul(STUCK_CYCLES) + source + reads_and_writes
+}
+
+/// A token that SIGTERM or an interrupt cancels, from now on: the first process of a container
+/// ignores a signal that it has no handler for.
+///
+/// # Errors
+/// When the system refuses a handler.
+pub(crate) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let cancelled = stop.clone();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            cancelled.cancel();
+        });
+    }
+    #[cfg(not(unix))]
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            cancelled.cancel();
+        }
+    });
+    Ok(stop)
+}
+
+/// Runs the loops and answers on `listener` until [`Shared::stop`]; `decided` is told
 /// each decision.
 ///
 /// # Errors
@@ -61,7 +110,6 @@ pub(crate) async fn run(
         board: Arc::clone(&shared.board),
         metrics: shared.metrics.clone(),
         clock: shared.clock,
-        stuck_after: stuck_after(&loops),
     };
     let mut tasks = JoinSet::new();
     tasks.spawn({
@@ -76,7 +124,6 @@ pub(crate) async fn run(
         });
     }
     let failure = tokio::select! {
-        signal = end_signal() => signal.err(),
         () = stop.cancelled() => None,
         ended = tasks.join_next() => Some(first_end(ended)),
     };
@@ -96,28 +143,6 @@ fn first_end(ended: Option<Result<anyhow::Result<()>, tokio::task::JoinError>>) 
         Some(Ok(Err(error))) => error,
         Some(Err(panic)) => anyhow::Error::new(panic).context("a control loop failed"),
         Some(Ok(Ok(()))) | None => anyhow::anyhow!("a part of the service ended by itself"),
-    }
-}
-
-fn stuck_after(loops: &[WorkloadLoop]) -> jiff::SignedDuration {
-    let longest = loops.iter().map(|l| i64::from(l.step().seconds())).max().unwrap_or(300);
-    jiff::SignedDuration::from_secs(STUCK_CYCLES * longest)
-}
-
-/// Waits for SIGTERM or an interrupt.
-async fn end_signal() -> anyhow::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-        tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            interrupt = tokio::signal::ctrl_c() => interrupt.context("cannot wait for Ctrl-C"),
-        }
-    }
-    #[cfg(not(unix))]
-    {
-        tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use serde_saphyr::Spanned;
 
 use crate::config::{
     Config, ConfigError, Origin, RawConfig, RawPrometheus, RawWorkload, unlocated,
@@ -14,8 +15,9 @@ use crate::config::{
 #[command(next_help_heading = "History")]
 pub(super) struct SourceArgs {
     /// A YAML file with Prometheus, workloads and policies, instead of the flags below.
+    /// With it, --namespace and --deployment choose among its workloads.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["history", "prometheus_url", "query",
-        "aggregate", "step", "namespace", "deployment"])]
+        "aggregate", "step", "bearer_token_file", "ca_file", "header"])]
     pub(super) config: Option<PathBuf>,
     /// A CSV file with the columns timestamp (unix seconds or RFC 3339) and value.
     #[arg(long, value_name = "FILE", conflicts_with = "prometheus_url")]
@@ -23,9 +25,15 @@ pub(super) struct SourceArgs {
     /// The base URL of a Prometheus [env: PROMETHEUS_URL].
     #[arg(long, value_name = "URL")]
     pub(super) prometheus_url: Option<String>,
-    /// A file with the bearer token for Prometheus.
-    #[arg(long, value_name = "FILE")]
+    /// A file with the bearer token for Prometheus; PROMETHEUS_BEARER_TOKEN holds one as well.
+    #[arg(long, value_name = "FILE", conflicts_with = "history")]
     pub(super) bearer_token_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust instead of the system's.
+    #[arg(long, value_name = "FILE", conflicts_with = "history")]
+    pub(super) ca_file: Option<PathBuf>,
+    /// A header for Prometheus, such as X-Scope-OrgID=shop; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = header, conflicts_with = "history")]
+    pub(super) header: Vec<(String, String)>,
     /// PromQL of the load; the default is the CPU use of the workload's pods, in cores.
     #[arg(long, value_name = "PROMQL")]
     pub(super) query: Option<String>,
@@ -41,6 +49,11 @@ pub(super) struct SourceArgs {
     /// The Deployment's name [env: DEPLOYMENT] [default: the history file's name].
     #[arg(long, value_name = "NAME", visible_alias = "workload")]
     pub(super) deployment: Option<String>,
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Where artifacts are and where they run.
@@ -61,6 +74,57 @@ pub(super) enum Preset {
     /// LSTM 50, LSTM 50, dense 25, dense 1, as in the field's tutorials.
     #[default]
     Reference,
+}
+
+/// How the workload of the flags is scaled; a file's workloads say it themselves.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Scaling")]
+pub(super) struct PolicyArgs {
+    /// Never fewer replicas [default: 2].
+    #[arg(long, value_name = "N")]
+    min_replicas: Option<u32>,
+    /// Never more replicas [default: 50].
+    #[arg(long, value_name = "N")]
+    max_replicas: Option<u32>,
+    /// The load that one replica carries, such as 700m or 2 [default: 700m].
+    #[arg(long, value_name = "QUANTITY", allow_hyphen_values = true)]
+    per_replica: Option<String>,
+    /// The spare share on top of the forecast peak [default: 0.2].
+    #[arg(long, value_name = "SHARE")]
+    headroom: Option<f64>,
+    /// The quantile of the forecast that is planned for, 0.5 to 0.99 [default: 0.9].
+    #[arg(long, value_name = "Q")]
+    quantile: Option<f64>,
+    /// Steps ahead for which capacity must be ready, 1 to 12 [default: 2].
+    #[arg(long, value_name = "N")]
+    readiness_steps: Option<usize>,
+}
+
+impl PolicyArgs {
+    /// Whether one of them was given.
+    pub(super) fn is_given(&self) -> bool {
+        self.min_replicas.is_some()
+            || self.max_replicas.is_some()
+            || self.per_replica.is_some()
+            || self.headroom.is_some()
+            || self.quantile.is_some()
+            || self.readiness_steps.is_some()
+    }
+
+    /// Writes those that were given into `workload`.
+    pub(super) fn apply(&self, workload: &mut RawWorkload) {
+        fn set<T: Clone>(field: &mut Option<Spanned<T>>, value: Option<&T>) {
+            if let Some(value) = value {
+                *field = Some(unlocated(value.clone()));
+            }
+        }
+        set(&mut workload.min_replicas, self.min_replicas.as_ref());
+        set(&mut workload.max_replicas, self.max_replicas.as_ref());
+        set(&mut workload.capacity.per_replica, self.per_replica.as_ref());
+        set(&mut workload.capacity.headroom, self.headroom.as_ref());
+        set(&mut workload.forecast.quantile, self.quantile.as_ref());
+        set(&mut workload.forecast.readiness_steps, self.readiness_steps.as_ref());
+    }
 }
 
 /// How a model is trained.
@@ -91,7 +155,7 @@ pub(super) fn raw_config(
     training: &TrainingArgs,
 ) -> Result<(RawConfig, Origin), ConfigError> {
     let (mut raw, origin) = match &source.config {
-        Some(path) => (RawConfig::from_file(path)?, Origin::File(path.clone())),
+        Some(path) => (from_file(path, source)?, Origin::File(path.clone())),
         None => (from_flags(source), Origin::CommandLine),
     };
     if let Some(dir) = &model.model_dir {
@@ -124,30 +188,45 @@ pub(super) fn config(
     Config::from_raw(raw, origin)
 }
 
+/// The file's configuration; PROMETHEUS_URL stands in for a URL that it leaves out, and only the
+/// workloads that the flags choose are kept.
+fn from_file(path: &Path, source: &SourceArgs) -> Result<RawConfig, ConfigError> {
+    let mut raw = RawConfig::from_file(path)?;
+    if let Some(url) = environment("PROMETHEUS_URL") {
+        let prometheus = raw.prometheus.get_or_insert_default();
+        prometheus.url.get_or_insert_with(|| unlocated(url));
+    }
+    let is = |asked: &Option<String>, name: &str| asked.as_ref().is_none_or(|a| a == name);
+    raw.workloads.retain(|workload| {
+        let RawWorkload { namespace, name, .. } = &workload.value;
+        is(&source.namespace, namespace) && is(&source.deployment, name)
+    });
+    Ok(raw)
+}
+
+/// Flags come before the environment, and a history file needs neither.
 fn from_flags(source: &SourceArgs) -> RawConfig {
-    let prometheus_url = source
-        .prometheus_url
-        .clone()
-        .or_else(|| source.history.is_none().then(|| environment("PROMETHEUS_URL")).flatten());
-    let from_history = source.history.as_deref().map(name_of);
+    let variable = |name| source.history.is_none().then(|| environment(name)).flatten();
+    let url = source.prometheus_url.clone().or_else(|| variable("PROMETHEUS_URL"));
+    let namespace = source.namespace.clone().or_else(|| variable("NAMESPACE"));
     let name = source
         .deployment
         .clone()
-        .or_else(|| source.history.is_none().then(|| environment("DEPLOYMENT")).flatten())
-        .or(from_history);
-    let namespace = source.namespace.clone();
-    let namespace = namespace.or_else(|| environment("NAMESPACE")).unwrap_or("default".to_owned());
+        .or_else(|| variable("DEPLOYMENT"))
+        .or_else(|| source.history.as_deref().map(name_of));
     let workload = name.map(|name| {
-        let mut workload = RawWorkload::named(&namespace, &name);
+        let mut workload = RawWorkload::named(namespace.as_deref().unwrap_or("default"), &name);
         workload.metric.query = source.query.clone();
         workload.metric.aggregation = source.aggregate.clone().map(unlocated);
         workload.metric.step = Some(unlocated(source.step.clone()));
         unlocated(workload)
     });
     RawConfig {
-        prometheus: prometheus_url.map(|url| RawPrometheus {
-            url,
+        prometheus: url.map(|url| RawPrometheus {
+            url: Some(unlocated(url)),
             bearer_token_file: source.bearer_token_file.clone(),
+            ca_file: source.ca_file.clone(),
+            headers: source.header.iter().cloned().collect(),
             ..RawPrometheus::default()
         }),
         history: source.history.clone(),

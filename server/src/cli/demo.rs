@@ -2,17 +2,18 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use capacity::{Decision, Mode};
+use capacity::{Decision, Mode, replicas_for};
 use clap::Args;
 use datasets::Synthetic;
 use forecast::{Series, SeriesView, Step, Timestamp};
 use model::Artifact;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
-use super::args::{ModelArgs, Preset, SourceArgs, TrainingArgs, raw_config};
+use super::args::{ModelArgs, PolicyArgs, Preset, SourceArgs, TrainingArgs, raw_config};
 use super::{history, train};
 use crate::clock::Clock;
 use crate::compute::ComputeThread;
@@ -35,7 +36,7 @@ const START: &str = "2026-01-05T00:00:00Z";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  predictive-scaler demo                        synthetic load, then the page's port on 8080
+  predictive-scaler demo                        synthetic load; answers on 127.0.0.1:8080
   predictive-scaler demo --history load.csv     your own load; its last part is played back
   predictive-scaler demo --once --json          one full round for a script")]
 pub(crate) struct DemoArgs {
@@ -54,6 +55,11 @@ pub(crate) struct DemoArgs {
     /// Passes over the training windows, at most [default: 50].
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
+    /// The sampling interval of the history.
+    #[arg(long, value_name = "STEP", default_value = "5m")]
+    step: String,
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// Do one full round, print it and end.
     #[arg(long)]
     once: bool,
@@ -108,9 +114,10 @@ pub(super) async fn run(args: DemoArgs) -> anyhow::Result<()> {
 
 async fn set_up(args: &DemoArgs, models: &Path) -> anyhow::Result<Stage> {
     let source = SourceArgs {
-        history: Some(args.history.clone().unwrap_or_else(|| PathBuf::from("web.csv"))),
+        history: args.history.clone(),
         namespace: Some("demo".to_owned()),
-        step: "5m".to_owned(),
+        deployment: args.history.is_none().then(|| "web".to_owned()),
+        step: args.step.clone(),
         ..SourceArgs::default()
     };
     let model = ModelArgs { model_dir: Some(models.to_owned()), device: None };
@@ -121,10 +128,16 @@ async fn set_up(args: &DemoArgs, models: &Path) -> anyhow::Result<Stage> {
         ..TrainingArgs::default()
     };
     let (mut raw, origin) = raw_config(&source, &model, &training)?;
+    for entry in &mut raw.workloads {
+        args.policy.apply(&mut entry.value);
+    }
+    // The synthetic load stands for a file's.
+    raw.history.get_or_insert_with(|| PathBuf::from("synthetic load"));
     raw.listen = Some(unlocated(format!("127.0.0.1:{}", args.port)));
     let config = Config::from_raw(raw, origin)?;
     let mut workload = config.workloads.first().cloned().context("the demo has one workload")?;
     workload.mode = Mode::Active;
+    let config = Config { workloads: vec![workload.clone()], ..config };
     let (series, now) = match &args.history {
         Some(_) => recorded(&config, &workload).await?,
         None => synthetic(args.seed, &workload)?,
@@ -162,8 +175,9 @@ fn introduce(args: &DemoArgs, stage: &Stage) -> anyhow::Result<()> {
     };
     print_line(format_args!("1. The load: {what}, up to {} UTC.", minute(stage.now)))?;
     print_line(format_args!(
-        "2. Training the two-layer LSTM on the last {TRAINING_DAYS} days; its last tenth is kept \
-         for the score below."
+        "2. Training the two-layer LSTM on the last {} days of it; their last tenth is kept for the \
+         score below.",
+        days.min(TRAINING_DAYS)
     ))?;
     Ok(())
 }
@@ -177,8 +191,13 @@ async fn learn(stage: &Stage) -> anyhow::Result<Artifact> {
     Ok(artifact)
 }
 
-fn assemble(stage: &Stage, clock: Clock) -> anyhow::Result<(Arc<Shared>, WorkloadLoop)> {
-    let shared = service::share(&stage.config, clock)?;
+fn assemble(
+    stage: &Stage,
+    clock: Clock,
+    stop: CancellationToken,
+) -> anyhow::Result<(Arc<Shared>, WorkloadLoop)> {
+    let shared = service::share(&stage.config, clock, stop)?;
+    shared.board.update(&stage.workload.series, |view| view.replicas_assumed = true);
     let workload = WorkloadLoop::new(
         stage.workload.clone(),
         Arc::clone(&shared),
@@ -190,7 +209,8 @@ fn assemble(stage: &Stage, clock: Clock) -> anyhow::Result<(Arc<Shared>, Workloa
 
 /// One cycle of the very loop that `serve` runs, printed.
 async fn once(args: &DemoArgs, stage: Stage, artifact: &Artifact) -> anyhow::Result<()> {
-    let (shared, mut workload) = assemble(&stage, Clock::Frozen(stage.now))?;
+    let (shared, mut workload) =
+        assemble(&stage, Clock::Frozen(stage.now), CancellationToken::new())?;
     let decision = workload.cycle(stage.now).await.context("nothing was decided")?;
     let view = shared.board.views().into_iter().next().context("the demo has one workload")?;
     let issued = view.issued.as_ref().context("nothing was forecast")?;
@@ -233,22 +253,59 @@ async fn play(
     stage: Stage,
     listener: tokio::net::TcpListener,
 ) -> anyhow::Result<()> {
-    let address = listener.local_addr()?;
+    let (address, spec) = (listener.local_addr()?, stage.workload.policy.spec());
     print_line(format_args!(
-        "3. Scaling a simulated Deployment at {} times the speed of time; Ctrl-C ends it.\n   \
+        "3. Scaling a simulated Deployment of {} to {} replicas, {} each, at {} times the speed of \
+         time, until the load ends; Ctrl-C ends it sooner.\n   \
          http://{address}/forecast  /plan  /accuracy  /metrics\n",
-        args.speed
+        spec.min_replicas, spec.max_replicas, spec.load_per_replica, args.speed
     ))?;
     let clock = Clock::accelerated(stage.now, args.speed);
-    let (shared, workload) = assemble(&stage, clock)?;
+    let (shared, workload) = assemble(&stage, clock, service::stop_on_signal()?)?;
     let (stop, end) = (shared.stop.clone(), stage.series.view().last_time());
+    let tally = Arc::new(Mutex::new(Tally::default()));
+    let counted = Arc::clone(&tally);
+    let per_replica = spec.load_per_replica;
     let decided = move |decision: &Decision| {
+        counted.lock().unwrap_or_else(PoisonError::into_inner).count(decision, per_replica);
         let printed = print_line(decision_line(decision));
         if printed.is_err() || decision.time >= end {
             stop.cancel();
         }
     };
-    service::run(shared, vec![workload], listener, decided).await
+    service::run(shared, vec![workload], listener, decided).await?;
+    let tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+    print_line(tally.summary())?;
+    Ok(())
+}
+
+/// What the simulation came to.
+#[derive(Default)]
+struct Tally {
+    decisions: u32,
+    scalings: u32,
+    /// Decisions at which the replicas that were there did not carry the load of the moment.
+    short: u32,
+    replicas: u64,
+}
+
+impl Tally {
+    fn count(&mut self, decision: &Decision, load_per_replica: f64) {
+        let need = decision.load.and_then(|load| replicas_for(load, 0.0, load_per_replica));
+        self.decisions += 1;
+        self.scalings += u32::from(decision.planned != decision.current);
+        self.short += u32::from(need.is_some_and(|need| need > decision.current));
+        self.replicas += u64::from(decision.planned);
+    }
+
+    fn summary(&self) -> String {
+        let Self { decisions, scalings, short, replicas } = self;
+        let mean = *replicas as f64 / f64::from((*decisions).max(1));
+        format!(
+            "\n{decisions} decisions, {scalings} scalings, {mean:.1} replicas on average; the load \
+             was above what the replicas carry at {short} of them"
+        )
+    }
 }
 
 /// Time, load, forecast peak with its interval, replicas before → after, reasons.

@@ -34,8 +34,7 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
     let config = config(&args.source, &args.model, &TrainingArgs::default())?;
     let [workload] = &config.workloads[..] else {
         anyhow::bail!(
-            "{} workloads are configured: choose one with --namespace, --deployment and \
-             --prometheus-url instead of --config",
+            "{} workloads are configured: choose one with --namespace and --deployment",
             config.workloads.len()
         );
     };
@@ -58,7 +57,7 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
             // A recorded history's end stands for now.
             let now = match config.source {
                 SourceConfig::File(_) => forecast.origin(),
-                SourceConfig::Prometheus(_) => Clock::System.now(),
+                SourceConfig::Prometheus { .. } => Clock::System.now(),
             };
             let by = forecaster.name().to_owned();
             let model = Some(ModelIdentity::of(&artifact));

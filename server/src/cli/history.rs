@@ -1,7 +1,7 @@
 //! The history that a command works on, read once.
 
 use anyhow::Context as _;
-use datasets::{History, Prometheus, RangeQuery, read_csv};
+use datasets::{History, read_csv};
 
 use crate::clock::Clock;
 use crate::config::{SourceConfig, WorkloadConfig};
@@ -17,19 +17,11 @@ pub(super) async fn read(
             let (path, series, step) = (path.clone(), workload.series.clone(), workload.step);
             tokio::task::spawn_blocking(move || read_csv(&path, series, step)).await??
         }
-        SourceConfig::Prometheus(config) => {
-            let prometheus = Prometheus::new(config.clone())?;
-            let now = Clock::System.now();
-            let steps = i64::try_from(workload.history_steps).unwrap_or(i64::MAX);
-            let query = RangeQuery {
-                promql: workload.query.clone(),
-                aggregation: workload.aggregation,
-                id: workload.series.clone(),
-                step: workload.step,
-                from: workload.step.offset(now, -steps),
-                to: now,
-            };
-            prometheus
+        SourceConfig::Prometheus { .. } => {
+            let query = workload.range_query(Clock::System.now());
+            eprintln!("{}: asking Prometheus for its history", workload.series);
+            source
+                .prometheus()?
                 .range(&query)
                 .await
                 .with_context(|| format!("cannot read the history of {}", workload.series))?
@@ -42,14 +34,16 @@ pub(super) async fn read(
 fn tell_irregularities(history: &History) {
     let report = &history.report;
     let series = history.series.id();
-    if report.gaps + report.duplicates + report.out_of_order + report.not_finite > 0 {
+    let irregular = report.duplicates + report.out_of_order + report.not_finite + report.merged;
+    if report.gaps + irregular > 0 {
         eprintln!(
-            "{series}: {} samples; {} without a value, {} duplicated, {} out of order; \
-             {} of {} steps are gaps",
+            "{series}: {} samples; {} without a value, {} duplicated, {} out of order, \
+             {} averaged with others of their step; {} of {} steps are gaps",
             report.samples,
             report.not_finite,
             report.duplicates,
             report.out_of_order,
+            report.merged,
             report.gaps,
             history.series.view().len()
         );

@@ -5,7 +5,11 @@ use std::ops::ControlFlow;
 use indicatif::{ProgressBar, ProgressStyle};
 use trainer::TrainingEvent;
 
-/// Shows how far a training is, on standard error.
+/// Where standard error is no terminal, a line is written every so many epochs.
+const EPOCHS_PER_LINE: usize = 10;
+
+/// Shows how far a training is, on standard error: a bar in a terminal, a line now and then in a
+/// log.
 #[derive(Debug)]
 pub(super) struct TrainingProgress {
     bar: ProgressBar,
@@ -13,7 +17,7 @@ pub(super) struct TrainingProgress {
 }
 
 impl TrainingProgress {
-    /// A bar for at most `epochs` epochs; nothing is drawn where standard error is no terminal.
+    /// Progress of at most `epochs` epochs.
     pub(super) fn new(epochs: usize) -> Self {
         let bar = ProgressBar::new(0);
         let style = ProgressStyle::with_template(
@@ -36,9 +40,13 @@ impl TrainingProgress {
             }
             TrainingEvent::Epoch { epoch, train_loss, validation_loss, .. } => {
                 let epochs = self.epochs;
-                self.bar.set_message(format!(
+                let message = format!(
                     "epoch {epoch}/{epochs}, loss {train_loss:.5}, validation {validation_loss:.5}"
-                ));
+                );
+                if self.bar.is_hidden() && (epoch - 1) % EPOCHS_PER_LINE == 0 {
+                    eprintln!("training: {message}");
+                }
+                self.bar.set_message(message);
             }
             TrainingEvent::Calibrated { .. } | TrainingEvent::Finished { .. } => {
                 self.bar.finish_and_clear();

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use capacity::Mode;
 use clap::{Args, ValueEnum};
-use datasets::Prometheus;
 use k8s::Cluster;
 
-use super::args::{ModelArgs, SourceArgs, TrainingArgs, raw_config};
+use super::args::{ModelArgs, PolicyArgs, SourceArgs, TrainingArgs, raw_config};
 use super::history;
 use crate::clock::Clock;
 use crate::config::{Config, RawConfig, SourceConfig, unlocated};
@@ -31,31 +31,21 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     training: TrainingArgs,
     #[command(flatten)]
-    scaling: ScalingArgs,
-    /// Where HTTP is answered [default: 0.0.0.0:8080].
+    policy: PolicyArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Where HTTP is answered, such as 127.0.0.1:8080 [default: 0.0.0.0:8080].
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 }
 
-/// How the workload of the flags is scaled; a file's workloads say it themselves.
+/// Whether and where replicas are set.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Scaling")]
-struct ScalingArgs {
+#[command(next_help_heading = "Cluster")]
+struct ClusterArgs {
     /// shadow plans and records; active sets the replicas [default: shadow].
     #[arg(long, value_enum, conflicts_with = "config")]
     mode: Option<ModeArg>,
-    /// Never fewer replicas [default: 2].
-    #[arg(long, value_name = "N", conflicts_with = "config")]
-    min_replicas: Option<u32>,
-    /// Never more replicas [default: 50].
-    #[arg(long, value_name = "N", conflicts_with = "config")]
-    max_replicas: Option<u32>,
-    /// The load that one replica carries [default: 700m].
-    #[arg(long, value_name = "QUANTITY", conflicts_with = "config")]
-    per_replica: Option<String>,
-    /// The quantile of the forecast that is planned for [default: 0.9].
-    #[arg(long, value_name = "Q", conflicts_with = "config")]
-    quantile: Option<f64>,
     /// The kubeconfig [default: in the cluster its own, else KUBECONFIG or ~/.kube/config].
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -73,53 +63,53 @@ enum ModeArg {
     Active,
 }
 
-impl ScalingArgs {
-    fn apply(&self, raw: &mut RawConfig) {
-        if let Some(path) = &self.kubeconfig {
+impl ServeArgs {
+    fn apply(&self, raw: &mut RawConfig) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            !(self.policy.is_given() && self.source.config.is_some()),
+            "the scaling flags exclude --config: its workloads say how they are scaled"
+        );
+        let cluster = &self.cluster;
+        if let Some(path) = &cluster.kubeconfig {
             raw.kubernetes.kubeconfig = Some(path.clone());
         }
-        if let Some(context) = &self.context {
+        if let Some(context) = &cluster.context {
             raw.kubernetes.context = Some(context.clone());
         }
-        raw.kubernetes.dry_run |= self.dry_run;
+        raw.kubernetes.dry_run |= cluster.dry_run;
+        if let Some(address) = self.listen {
+            raw.listen = Some(unlocated(address.to_string()));
+        }
         for entry in &mut raw.workloads {
-            let workload = &mut entry.value;
-            if let Some(mode) = self.mode {
+            self.policy.apply(&mut entry.value);
+            if let Some(mode) = cluster.mode {
                 let mode = match mode {
-                    ModeArg::Shadow => "shadow",
-                    ModeArg::Active => "active",
+                    ModeArg::Shadow => Mode::Shadow,
+                    ModeArg::Active => Mode::Active,
                 };
-                workload.mode = Some(unlocated(mode.to_owned()));
-            }
-            if let Some(min) = self.min_replicas {
-                workload.min_replicas = Some(unlocated(min));
-            }
-            if let Some(max) = self.max_replicas {
-                workload.max_replicas = Some(unlocated(max));
-            }
-            if let Some(quantity) = &self.per_replica {
-                workload.capacity.per_replica = Some(unlocated(quantity.clone()));
-            }
-            if let Some(quantile) = self.quantile {
-                workload.forecast.quantile = Some(unlocated(quantile));
+                entry.value.mode = Some(unlocated(mode.as_str().to_owned()));
             }
         }
+        Ok(())
     }
 }
 
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let stop = service::stop_on_signal()?;
     let (mut raw, origin) = raw_config(&args.source, &args.model, &args.training)?;
-    args.scaling.apply(&mut raw);
-    if let Some(address) = args.listen {
-        raw.listen = Some(unlocated(address.to_string()));
-    }
+    args.apply(&mut raw)?;
     let config = Config::from_raw(raw, origin)?;
     let listener = http::bind(config.listen).await?;
     tracing::info!(address = %listener.local_addr()?, workloads = config.workloads.len(),
         "serving");
     let (source, clock) = open(&config).await?;
     let cluster = connect(&config).await?;
-    let shared = service::share(&config, clock)?;
+    let shared = service::share(&config, clock, stop)?;
+    if cluster.is_none() {
+        for workload in &config.workloads {
+            shared.board.update(&workload.series, |view| view.replicas_assumed = true);
+        }
+    }
     let loops = config.workloads.into_iter().map(|workload| {
         let actuator = service::actuator(&workload, cluster.as_ref());
         WorkloadLoop::new(workload, Arc::clone(&shared), source.clone(), actuator)
@@ -131,9 +121,8 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
 /// The source of history, and the clock that goes with it.
 async fn open(config: &Config) -> anyhow::Result<(Source, Clock)> {
     match &config.source {
-        SourceConfig::Prometheus(prometheus) => {
-            let prometheus = Prometheus::new(prometheus.clone())?;
-            Ok((Source::Prometheus(Arc::new(prometheus)), Clock::System))
+        source @ SourceConfig::Prometheus { .. } => {
+            Ok((Source::Prometheus(Arc::new(source.prometheus()?)), Clock::System))
         }
         source @ SourceConfig::File(_) => {
             let [workload] = &config.workloads[..] else {
@@ -154,7 +143,7 @@ async fn connect(config: &Config) -> anyhow::Result<Option<Cluster>> {
     }
     match Cluster::connect(config.cluster.clone()).await {
         Ok(cluster) => Ok(Some(cluster)),
-        Err(error) if config.workloads.iter().all(|w| w.mode == capacity::Mode::Shadow) => {
+        Err(error) if config.workloads.iter().all(|w| w.mode == Mode::Shadow) => {
             tracing::warn!(%error, "no cluster: the replicas are assumed, which shadow mode allows");
             Ok(None)
         }

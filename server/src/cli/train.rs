@@ -11,7 +11,7 @@ use super::history;
 use super::progress::TrainingProgress;
 use crate::clock::Clock;
 use crate::compute::ComputeThread;
-use crate::output::{Format, print_line, scores_table};
+use crate::output::{Format, causes, print_line, scores_table};
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ pub(super) async fn run(args: TrainArgs) -> anyhow::Result<()> {
             Ok((artifact, path)) => report(&artifact, &path, args.format)?,
             Err(error) if config.workloads.len() == 1 => return Err(error),
             Err(error) => {
-                eprintln!("error: {error:#}");
+                eprintln!("error: {}", causes(&error));
                 failed.push(series.to_string());
             }
         }
@@ -98,9 +98,15 @@ fn report(artifact: &Artifact, path: &std::path::Path, format: Format) -> anyhow
     Ok(())
 }
 
-/// The scores on the test part, beside those of seasonal naive.
+/// The scores on the test part beside those of seasonal naive, and what to make of them.
 pub(super) fn scores(artifact: &Artifact) -> String {
     let scores = &artifact.manifest().scores;
     let rows = [("reference", scores.model), ("seasonal-naive", scores.seasonal_naive)];
-    scores_table(&rows)
+    let mut text = scores_table(&rows);
+    if let (Some(model), Some(naive)) = (scores.model, scores.seasonal_naive)
+        && model.mae > naive.mae
+    {
+        text += "\nThe model is worse than the day before: train longer, or leave mode shadow on.";
+    }
+    text
 }

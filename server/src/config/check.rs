@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use capacity::{Mode, Policy, PolicyError, PolicySpec};
-use datasets::{Aggregation, PrometheusConfig, Secret, WorkloadKind};
-use forecast::Step;
+use datasets::{Aggregation, Prometheus, PrometheusConfig, WorkloadKind};
+use forecast::{HORIZON, LOOKBACK, POINTS_MAX, Step};
 use jiff::SignedDuration;
 use k8s::{ClusterConfig, Workload};
 use serde_saphyr::{Location, Spanned};
@@ -22,12 +22,12 @@ use super::{
     Config, ConfigError, MODEL_DIR, Origin, Place, SourceConfig, WorkloadConfig, quantity,
 };
 
-/// The history that is read when nothing else is said.
-const HISTORY: &str = "336h";
-/// The shortest history that is accepted: a season and a day to score it on.
-const HISTORY_DAYS_MIN: usize = 2;
-/// The longest history that is accepted.
-const HISTORY_DAYS_MAX: usize = 90;
+/// Days of history that are read when nothing else is said.
+const HISTORY_DAYS: usize = 14;
+/// The fewest steps that can be split into training, validation and test.
+const HISTORY_STEPS_MIN: usize = 10 * (LOOKBACK + HORIZON);
+/// A load is unknown once this many steps have passed without one, when nothing else is said.
+const STALENESS_STEPS: i64 = 3;
 const LISTEN: &str = "0.0.0.0:8080";
 
 /// Checks values and remembers where they came from.
@@ -73,7 +73,7 @@ impl Checker {
                     "a history file and a Prometheus exclude each other: give one",
                 );
             }
-            (Some(prometheus), None) => SourceConfig::Prometheus(self.prometheus(prometheus)?),
+            (Some(prometheus), None) => self.prometheus(prometheus)?,
             (None, Some(path)) => SourceConfig::File(path),
             (None, None) => {
                 return self.refuse(
@@ -97,37 +97,36 @@ impl Checker {
         })
     }
 
-    fn prometheus(&self, raw: RawPrometheus) -> Checked<PrometheusConfig> {
-        let mut config = PrometheusConfig::new(raw.url);
-        config.bearer_token_file = raw.bearer_token_file;
-        config.basic_auth = raw
-            .basic_auth
-            .map(|basic| {
-                let path = &basic.password_file;
-                let password = std::fs::read_to_string(path).or_else(|error| {
-                    let message = format!("cannot read passwordFile {}: {error}", path.display());
-                    self.refuse(Location::UNKNOWN, message)
-                })?;
-                let password = Secret::new(password.trim_end_matches(['\r', '\n']).to_owned());
-                Ok((basic.username, password))
-            })
-            .transpose()?;
-        config.ca_file = raw.ca_file;
-        config.headers = raw.headers.into_iter().collect();
-        let positive = |text: &Spanned<String>, field| {
-            let duration = self.duration(text, field)?;
-            Duration::try_from(duration).ok().filter(|d| !d.is_zero()).map_or_else(
-                || self.refuse(text.referenced, format!("{field}: expected more than zero")),
-                Ok,
-            )
+    fn prometheus(&self, raw: RawPrometheus) -> Checked<SourceConfig> {
+        let Some(url) = raw.url else {
+            return self.refuse(Location::UNKNOWN, "prometheus has no url: expected url: http://…");
         };
+        let mut config = PrometheusConfig::new(url.value);
+        config.headers = raw.headers.into_iter().collect();
         if let Some(text) = &raw.request_timeout {
-            config.request_timeout = positive(text, "requestTimeout")?;
+            config.request_timeout = self.positive(text, "requestTimeout")?;
         }
         if let Some(text) = &raw.deadline {
-            config.deadline = positive(text, "deadline")?;
+            config.deadline = self.positive(text, "deadline")?;
         }
-        Ok(config)
+        // What needs no file is checked here, with its line; the files are where it will run.
+        Prometheus::new(config.clone()).or_else(|error| self.refuse(url.referenced, error))?;
+        if raw.basic_auth.is_some() && raw.bearer_token_file.is_some() {
+            let message = "basicAuth and bearerTokenFile exclude each other: give one";
+            return self.refuse(url.referenced, message);
+        }
+        config.bearer_token_file = raw.bearer_token_file;
+        config.ca_file = raw.ca_file;
+        let password_file = raw.basic_auth.map(|basic| (basic.username, basic.password_file));
+        Ok(SourceConfig::Prometheus { config, password_file })
+    }
+
+    fn positive(&self, text: &Spanned<String>, field: &str) -> Checked<Duration> {
+        let duration = self.duration(text, field)?;
+        Duration::try_from(duration).ok().filter(|d| !d.is_zero()).map_or_else(
+            || self.refuse(text.referenced, format!("{field}: expected more than zero")),
+            Ok,
+        )
     }
 
     fn training(&self, raw: RawTraining, device: &Spanned<String>) -> Checked<TrainingConfig> {
@@ -143,8 +142,11 @@ impl Checker {
         if let Some(seed) = raw.seed {
             options.seed = seed;
         }
-        let at = raw.epochs.or(raw.threads).map_or(Location::UNKNOWN, |value| value.referenced);
-        TrainingConfig::try_from(options).or_else(|error| self.refuse(at, error))
+        TrainingConfig::try_from(options).or_else(|error| {
+            let field =
+                if error.to_string().starts_with("threads") { raw.threads } else { raw.epochs };
+            self.refuse(field.map_or(Location::UNKNOWN, |value| value.referenced), error)
+        })
     }
 
     fn workloads(
@@ -165,8 +167,11 @@ impl Checker {
         let mut workloads = Vec::with_capacity(raw.len());
         for entry in raw {
             let workload = self.workload(&entry.value, entry.referenced)?;
-            if !seen.insert(workload.series.clone()) {
-                let message = format!("{} is listed twice", workload.series);
+            let name = (entry.value.namespace.clone(), entry.value.name.clone());
+            if !seen.insert(name) {
+                // Metrics and answers go by namespace and name, whatever the kind.
+                let message =
+                    format!("{}/{} is listed twice", entry.value.namespace, entry.value.name);
                 return self.refuse(entry.referenced, message);
             }
             if matches!(source, SourceConfig::File(_)) && workload.mode == Mode::Active {
@@ -197,7 +202,7 @@ impl Checker {
             aggregation: self.aggregation(&raw.metric)?,
             step,
             history_steps: self.history_steps(&raw.metric, step)?,
-            policy: self.policy(raw, at)?,
+            policy: self.policy(raw, step, at)?,
             mode: self.mode(raw)?,
             workload,
         })
@@ -208,22 +213,22 @@ impl Checker {
         text.value.parse().or_else(|error| self.refuse(text.referenced, error))
     }
 
+    /// Steps of the history: two weeks where nothing is said, or as many steps as training needs.
     fn history_steps(&self, raw: &RawMetric, step: Step) -> Checked<usize> {
-        let default = unlocated(HISTORY.to_owned());
-        let text = raw.history.as_ref().unwrap_or(&default);
-        let seconds = self.duration(text, "history")?.as_secs();
-        let steps = usize::try_from(seconds).unwrap_or(0) / step.seconds() as usize;
-        let days = steps / step.per_day().max(1);
-        if (HISTORY_DAYS_MIN..=HISTORY_DAYS_MAX).contains(&days) {
-            Ok(steps)
-        } else {
-            let message = format!(
-                "history is {:?}: expected {HISTORY_DAYS_MIN} to {HISTORY_DAYS_MAX} days, \
-                 such as 336h for two weeks",
-                text.value
-            );
-            self.refuse(text.referenced, message)
+        let Some(text) = &raw.history else {
+            return Ok((HISTORY_DAYS * step.per_day()).clamp(HISTORY_STEPS_MIN, POINTS_MAX));
+        };
+        let seconds = usize::try_from(self.duration(text, "history")?.as_secs()).unwrap_or(0);
+        let steps = seconds / step.seconds() as usize;
+        if (HISTORY_STEPS_MIN..=POINTS_MAX).contains(&steps) && steps >= 2 * step.per_day() {
+            return Ok(steps);
         }
+        let message = format!(
+            "history is {:?}, {steps} steps of {step}: expected two days at least and \
+             {HISTORY_STEPS_MIN} to {POINTS_MAX} steps, such as 336h for two weeks",
+            text.value
+        );
+        self.refuse(text.referenced, message)
     }
 
     fn aggregation(&self, raw: &RawMetric) -> Checked<Option<Aggregation>> {
@@ -249,8 +254,11 @@ impl Checker {
         }
     }
 
-    fn policy(&self, raw: &RawWorkload, at: Location) -> Checked<Policy> {
+    fn policy(&self, raw: &RawWorkload, step: Step, at: Location) -> Checked<Policy> {
         let mut spec = PolicySpec::default();
+        let step_seconds = i64::from(step.seconds());
+        let patience = SignedDuration::from_secs(STALENESS_STEPS * step_seconds);
+        spec.staleness_max = spec.staleness_max.max(patience);
         set(&mut spec.min_replicas, raw.min_replicas.as_ref());
         set(&mut spec.max_replicas, raw.max_replicas.as_ref());
         set(&mut spec.headroom, raw.capacity.headroom.as_ref());
@@ -269,6 +277,12 @@ impl Checker {
             )?;
         }
         self.behavior(&raw.behavior, &mut spec)?;
+        if let Some(text) = &raw.behavior.staleness_max
+            && spec.staleness_max.as_secs() < 2 * step_seconds
+        {
+            let message = format!("stalenessMax is {:?}: expected two steps of {step}", text.value);
+            return self.refuse(text.referenced, message);
+        }
         Policy::try_from(spec).or_else(|error| {
             let location = policy_location(raw, &error).unwrap_or(at);
             self.refuse(location, error)
@@ -320,7 +334,8 @@ fn policy_location(raw: &RawWorkload, error: &PolicyError) -> Option<Location> {
 /// How the pods of a workload of this kind are named.
 fn pods_of(kind: &str) -> WorkloadKind {
     match kind {
-        "Deployment" => WorkloadKind::Deployment,
+        // An Argo Rollout names its pods as a Deployment does.
+        "Deployment" | "Rollout" => WorkloadKind::Deployment,
         "StatefulSet" => WorkloadKind::StatefulSet,
         _ => WorkloadKind::Other,
     }

@@ -8,9 +8,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use capacity::{Mode, Policy};
-use datasets::{Aggregation, PrometheusConfig};
-use forecast::{SeriesId, Step};
+use datasets::{Aggregation, Prometheus, PrometheusConfig, RangeQuery, Secret};
+use forecast::{SeriesId, Step, Timestamp};
 use k8s::{ClusterConfig, Workload};
 use thiserror::Error;
 use trainer::TrainingConfig;
@@ -41,9 +42,54 @@ pub(crate) struct Config {
 #[derive(Debug)]
 pub(crate) enum SourceConfig {
     /// A Prometheus.
-    Prometheus(PrometheusConfig),
+    Prometheus {
+        /// How it is reached.
+        config: PrometheusConfig,
+        /// The user, and the file that holds the password.
+        password_file: Option<(String, PathBuf)>,
+    },
     /// A recorded history, whose end stands for now.
     File(PathBuf),
+}
+
+/// The variable that holds a bearer token for Prometheus, where no file does.
+const TOKEN_VARIABLE: &str = "PROMETHEUS_BEARER_TOKEN";
+
+impl SourceConfig {
+    /// A client of the Prometheus, its secrets read.
+    ///
+    /// # Errors
+    /// When a file with a secret or a certificate cannot be used, or there is no Prometheus.
+    pub(crate) fn prometheus(&self) -> anyhow::Result<Prometheus> {
+        let Self::Prometheus { config, password_file } = self else {
+            anyhow::bail!("a recorded history has no Prometheus");
+        };
+        let mut config = config.clone();
+        if let Some((user, path)) = password_file {
+            let password = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the password file {}", path.display()))?;
+            let password = Secret::new(password.trim_end_matches(['\r', '\n']));
+            config.basic_auth = Some((user.clone(), password));
+        } else if config.bearer_token_file.is_none() {
+            config.bearer_token = std::env::var(TOKEN_VARIABLE).ok().map(Secret::new);
+        }
+        Ok(Prometheus::new(config)?)
+    }
+}
+
+impl WorkloadConfig {
+    /// What is asked of Prometheus at `now`.
+    pub(crate) fn range_query(&self, now: Timestamp) -> RangeQuery {
+        let steps = i64::try_from(self.history_steps).unwrap_or(i64::MAX);
+        RangeQuery {
+            promql: self.query.clone(),
+            aggregation: self.aggregation,
+            id: self.series.clone(),
+            step: self.step,
+            from: self.step.offset(now, -steps),
+            to: now,
+        }
+    }
 }
 
 /// One workload.

@@ -31,7 +31,7 @@ pub(crate) struct RawConfig {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct RawPrometheus {
-    pub(crate) url: String,
+    pub(crate) url: Option<Spanned<String>>,
     pub(crate) bearer_token_file: Option<PathBuf>,
     pub(crate) basic_auth: Option<RawBasicAuth>,
     pub(crate) ca_file: Option<PathBuf>,

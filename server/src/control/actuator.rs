@@ -28,6 +28,15 @@ pub(crate) enum Current {
     Assumed(u32),
 }
 
+/// What became of a change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Applied {
+    /// The replicas that were answered; an admission webhook may have its own idea.
+    pub(crate) replicas: u32,
+    /// Whether it was checked only.
+    pub(crate) dry_run: bool,
+}
+
 impl Current {
     /// Replicas asked for at present.
     pub(crate) fn replicas(&self) -> u32 {
@@ -56,14 +65,19 @@ impl Actuator {
     ///
     /// # Errors
     /// When the cluster refuses or does not answer, or somebody else scaled in between.
-    pub(crate) async fn set(&mut self, current: &Current, replicas: u32) -> Result<(), ScaleError> {
+    pub(crate) async fn set(
+        &mut self,
+        current: &Current,
+        replicas: u32,
+    ) -> Result<Applied, ScaleError> {
         match (self, current) {
             (Self::Cluster { cluster, workload }, Current::Cluster(state)) => {
-                cluster.set_replicas(workload, state, replicas).await.map(|_| ())
+                let applied = cluster.set_replicas(workload, state, replicas).await?;
+                Ok(Applied { replicas: applied.to, dry_run: applied.dry_run })
             }
             (Self::Assumed { replicas: assumed }, _) => {
                 *assumed = Some(replicas);
-                Ok(())
+                Ok(Applied { replicas, dry_run: false })
             }
             (Self::Cluster { .. }, Current::Assumed(_)) => {
                 unreachable!("a cluster's replicas are read from the cluster")

@@ -1,17 +1,18 @@
 //! One cycle of one workload, and what is remembered between two.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use capacity::{Autoscaler, Decision, Effect, FallbackCause, Input, Observation};
+use capacity::{Autoscaler, Decision, Effect, FallbackCause, Input, Observation, Outlook};
 use forecast::accuracy::Reference;
 use forecast::baseline::SeasonalNaive;
 use forecast::ledger::Ledger;
 use forecast::{Forecast, ForecastFailure, Forecaster as _, HORIZON, Series, Step, Timestamp};
+use k8s::ScaleError;
 
 use super::model_keeper::{Model, ModelKeeper};
 use super::{Actuator, Shared, Source};
-use crate::board::{AccuracyView, Issued};
-use crate::compute::ComputeError;
+use crate::board::{AccuracyView, Issued, ModelIdentity};
 use crate::config::WorkloadConfig;
 use crate::metrics::{Stage, WorkloadMetrics};
 
@@ -23,13 +24,25 @@ pub(crate) struct WorkloadLoop {
     source: Source,
     actuator: Actuator,
     autoscaler: Autoscaler,
+    /// The model's forecasts, which the scores are about.
     ledger: Ledger,
+    /// Seasonal naive's forecasts over the same time, to compare with.
+    seasonal_ledger: Ledger,
     models: ModelKeeper,
+    /// The model that made the last forecast of one.
+    forecast_by: Option<Issuer>,
     metrics: WorkloadMetrics,
 }
 
+/// Which model made a forecast.
+#[derive(Clone, Debug)]
+struct Issuer {
+    name: String,
+    identity: ModelIdentity,
+}
+
 /// What the compute thread made of a history.
-struct Outlook {
+struct Outcome {
     model: Option<Result<Forecast, ForecastFailure>>,
     seasonal: Option<Forecast>,
 }
@@ -46,6 +59,8 @@ impl WorkloadLoop {
         Self {
             autoscaler: Autoscaler::new(config.policy.clone(), config.mode),
             ledger: Ledger::default(),
+            seasonal_ledger: Ledger::default(),
+            forecast_by: None,
             models: ModelKeeper::new(&config, Arc::clone(&shared), metrics.clone()),
             metrics,
             config,
@@ -71,15 +86,25 @@ impl WorkloadLoop {
     }
 
     /// Runs a cycle: observe → forecast → decide → actuate. `None` when the replicas are not known,
-    /// so that there was nothing to decide on.
+    /// so that there was nothing to decide on, or when the end was asked for before it was decided.
     pub(crate) async fn cycle(&mut self, now: Timestamp) -> Option<Decision> {
         let timer = self.metrics.cycle_seconds().start_timer();
-        let history = self.observe(now).await;
+        let stop = self.shared.stop.clone();
+        let history = tokio::select! {
+            biased;
+            // A source that does not answer must not hold up the end.
+            () = stop.cancelled() => return None,
+            history = self.observe(now) => history,
+        };
         let model = self.models.current(now, history.as_ref()).await;
         self.metrics.model_ready(model.is_some());
         self.forecast(now, history, model).await;
+        self.publish_forecast(now);
         let decision = self.decide(now).await;
-        self.shared.board.update(&self.config.series, |view| view.cycled = Some(now));
+        self.shared.board.update(&self.config.series, |view| {
+            view.cycled = Some(now);
+            view.progressed = Instant::now();
+        });
         timer.observe_duration();
         decision
     }
@@ -101,6 +126,7 @@ impl WorkloadLoop {
         };
         let view = history.view();
         self.ledger.mature(view);
+        self.seasonal_ledger.mature(view);
         if let Some(load) = view.value_at(view.last_time()) {
             let observation = Observation { time: view.last_time(), load };
             self.autoscaler.handle(now, Input::Observed(observation));
@@ -117,64 +143,49 @@ impl WorkloadLoop {
         let accuracy = AccuracyView {
             overall,
             by_step: (0..HORIZON).map(|k| self.ledger.scores_at(k, reference)).collect(),
+            seasonal_naive: self.seasonal_ledger.scores(reference),
             pending: self.ledger.pending(),
             unscored: self.ledger.unscored(),
         };
         self.shared.board.update(&self.config.series, |view| view.accuracy = Some(accuracy));
     }
 
-    /// Forecasts on the compute thread, tells the autoscaler, and issues what is used.
+    /// Forecasts on the compute thread and tells the autoscaler what came out.
     async fn forecast(&mut self, now: Timestamp, history: Option<Series>, model: Option<Model>) {
         let Some(history) = history else { return };
-        let timer = self.metrics.forecast_seconds().start_timer();
         let forecaster = model.as_ref().map(|model| Arc::clone(&model.forecaster));
+        let timer = self.metrics.forecast_seconds();
         let computed = self
             .shared
             .forecasting
-            .run(move || Outlook {
-                model: forecaster.map(|f| f.forecast(history.view(), HORIZON)),
-                seasonal: seasonal_forecast(&history),
+            .run(move || {
+                let _timed = timer.start_timer();
+                Outcome {
+                    model: forecaster.map(|f| f.forecast(history.view(), HORIZON)),
+                    seasonal: seasonal_forecast(&history),
+                }
             })
             .await;
-        timer.observe_duration();
-        let (forecast, seasonal) = self.sort_out(now, computed);
-        let issued = match (forecast, seasonal, model) {
-            (Some(forecast), _, Some(model)) => {
-                let by = model.forecaster.name().to_owned();
-                Some(Issued { forecast, by, model: Some(model.identity) })
-            }
-            (_, Some(forecast), _) => {
-                Some(Issued { forecast, by: "seasonal-naive".to_owned(), model: None })
-            }
-            _ => None,
-        };
-        if let Some(issued) = issued {
-            self.ledger.issue(&issued.forecast);
-            self.metrics.forecast_made(&issued.forecast);
-            self.shared.board.update(&self.config.series, |view| view.issued = Some(issued));
+        match computed {
+            Ok(outcome) => self.take_in(now, outcome, model),
+            Err(error) => self.forecast_failed(now, FallbackCause::ModelFailed, &error),
         }
     }
 
-    /// Tells the autoscaler what was computed; returns the model's and the seasonal forecast.
-    fn sort_out(
-        &mut self,
-        now: Timestamp,
-        computed: Result<Outlook, ComputeError>,
-    ) -> (Option<Forecast>, Option<Forecast>) {
-        let Outlook { model, seasonal } = match computed {
-            Ok(outlook) => outlook,
-            Err(error) => {
-                self.forecast_failed(now, FallbackCause::ModelFailed, &error);
-                return (None, None);
-            }
-        };
-        if let Some(seasonal) = &seasonal {
-            self.autoscaler.handle(now, Input::SeasonalForecast(seasonal.clone()));
+    /// Tells the autoscaler and the ledgers what was computed.
+    fn take_in(&mut self, now: Timestamp, outcome: Outcome, model: Option<Model>) {
+        if let Some(seasonal) = outcome.seasonal {
+            self.seasonal_ledger.issue(&seasonal);
+            self.autoscaler.handle(now, Input::SeasonalForecast(seasonal));
         }
-        let forecast = match model {
+        match outcome.model {
             Some(Ok(forecast)) => {
-                self.autoscaler.handle(now, Input::Forecast(forecast.clone()));
-                Some(forecast)
+                self.ledger.issue(&forecast);
+                self.autoscaler.handle(now, Input::Forecast(forecast));
+                self.forecast_by = model.map(|model| Issuer {
+                    name: model.forecaster.name().to_owned(),
+                    identity: model.identity,
+                });
             }
             Some(Err(failure)) => {
                 let cause = match failure {
@@ -182,14 +193,29 @@ impl WorkloadLoop {
                     _ => FallbackCause::ModelFailed,
                 };
                 self.forecast_failed(now, cause, &failure);
-                None
             }
             None => {
-                self.autoscaler.handle(now, Input::ForecastFailed(FallbackCause::NoModel));
-                None
+                let cause = self.models.why_missing();
+                self.autoscaler.handle(now, Input::ForecastFailed(cause));
             }
+        }
+    }
+
+    /// Shows the forecast that a decision rests on.
+    fn publish_forecast(&self, now: Timestamp) {
+        let issued = match (self.autoscaler.outlook(now), &self.forecast_by) {
+            (Outlook::Fresh(forecast) | Outlook::LastGood(forecast, _), Some(issuer)) => Issued {
+                forecast: forecast.clone(),
+                by: issuer.name.clone(),
+                model: Some(issuer.identity.clone()),
+            },
+            (Outlook::Seasonal(forecast, _), _) => {
+                Issued { forecast: forecast.clone(), by: "seasonal-naive".to_owned(), model: None }
+            }
+            _ => return,
         };
-        (forecast, seasonal)
+        self.metrics.forecast_made(&issued.forecast);
+        self.shared.board.update(&self.config.series, |view| view.issued = Some(issued));
     }
 
     fn forecast_failed(
@@ -203,35 +229,38 @@ impl WorkloadLoop {
         self.autoscaler.handle(now, Input::ForecastFailed(cause));
     }
 
-    /// Reads the replicas, decides, and sets them where the autoscaler wants it.
+    /// Reads the replicas, decides, and sets them where the autoscaler wants it. Where somebody else
+    /// scaled in between, decides once more on the replicas that are there now.
     async fn decide(&mut self, now: Timestamp) -> Option<Decision> {
+        let first = self.decide_once(now).await;
+        match first {
+            Err(ScaleError::Changed { .. }) => self.decide_once(now).await,
+            other => other,
+        }
+        .map_err(|error| self.cluster_failed(&error))
+        .ok()
+    }
+
+    async fn decide_once(&mut self, now: Timestamp) -> Result<Decision, ScaleError> {
         let reactive = self.autoscaler.reactive_need(now);
-        let read = self.actuator.read(reactive).await;
-        let current = match read {
-            Ok(current) => current,
-            Err(error) => {
-                self.cluster_failed(error.label(), &error);
-                return None;
-            }
-        };
-        let mut recorded = None;
-        let mut trouble = None;
-        for effect in self.autoscaler.handle(now, Input::Decide { current: current.replicas() }) {
+        let current = self.actuator.read(reactive).await?;
+        let effects = self.autoscaler.handle(now, Input::Decide { current: current.replicas() });
+        let (mut recorded, mut wanted) = (None, None);
+        for effect in effects {
             match effect {
-                Effect::Record(decision) => {
-                    self.record(&decision);
-                    recorded = Some(decision);
-                }
-                Effect::SetReplicas { to, .. } => {
-                    trouble = self.actuator.set(&current, to).await.err();
-                }
+                Effect::Record(decision) => recorded = Some(decision),
+                Effect::SetReplicas { to, .. } => wanted = Some(to),
             }
         }
-        match trouble {
-            Some(error) => self.cluster_failed(error.label(), &error),
-            None => self.shared.board.update(&self.config.series, |v| v.cluster_error = None),
+        let decision = recorded.expect("an autoscaler records each decision");
+        self.record(&decision);
+        if let Some(to) = wanted {
+            let applied = self.actuator.set(&current, to).await?;
+            tracing::info!(series = %self.config.series, from = decision.current,
+                to = applied.replicas, dry_run = applied.dry_run, "replicas set");
         }
-        recorded
+        self.shared.board.update(&self.config.series, |view| view.cluster_error = None);
+        Ok(decision)
     }
 
     fn record(&self, decision: &Decision) {
@@ -251,9 +280,9 @@ impl WorkloadLoop {
         self.shared.board.update(&self.config.series, |view| view.record(decision.clone()));
     }
 
-    fn cluster_failed(&self, label: &'static str, error: &dyn std::error::Error) {
+    fn cluster_failed(&self, error: &ScaleError) {
         self.metrics.failed(Stage::Cluster);
-        tracing::error!(series = %self.config.series, label, %error, "the cluster");
+        tracing::error!(series = %self.config.series, label = error.label(), %error, "the cluster");
         let text = error.to_string();
         self.shared.board.update(&self.config.series, |view| view.cluster_error = Some(text));
     }

@@ -50,12 +50,15 @@ pub(crate) struct Shared {
 pub(crate) async fn run(mut workload: WorkloadLoop, mut decided: impl FnMut(&Decision)) {
     let (clock, stop) = (workload.shared().clock, workload.shared().stop.clone());
     let step = workload.step();
+    let mut due = i64::MIN;
     while !stop.is_cancelled() {
         let now = clock.now();
         if let Some(decision) = workload.cycle(now).await {
             decided(&decision);
         }
-        let next = step.time_of(step.floor_index(now) + 1);
+        // A clock that is set back a little, or a wake just before its time, is no second cycle.
+        due = step.floor_index(now).max(due) + 1;
+        let next = step.time_of(due);
         let wait = clock.wait(clock.now(), next);
         tokio::select! {
             () = stop.cancelled() => {}

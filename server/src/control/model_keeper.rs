@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use capacity::FallbackCause;
 use forecast::{Series, SeriesId, Step, Timestamp};
 use jiff::SignedDuration;
 use model::{Artifact, Device, LoadError, LstmForecaster};
@@ -45,15 +46,26 @@ pub(super) struct ModelKeeper {
     shared: Arc<Shared>,
     metrics: WorkloadMetrics,
     model: Option<Model>,
-    /// The file that was looked at last, whether it was accepted or not.
+    /// The file that was looked at last, and accepted or refused for good.
     seen: Option<FileStamp>,
+    /// Whether there was a file.
+    present: bool,
     training: Option<oneshot::Receiver<Outcome>>,
     finished: Option<Outcome>,
     not_before: Option<Timestamp>,
 }
 
 /// How a training in the background ended.
-type Outcome = Result<Artifact, String>;
+type Outcome = Result<Trained, String>;
+
+/// Where a trained model is.
+#[derive(Debug)]
+enum Trained {
+    /// In the artifact's file, as it is or as somebody else wrote it meanwhile.
+    Saved,
+    /// Only here: it could not be saved.
+    Unsaved(Box<Artifact>),
+}
 
 /// What changes when a file is replaced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,6 +95,7 @@ impl ModelKeeper {
             metrics,
             model: None,
             seen: None,
+            present: false,
             training: None,
             finished: None,
             not_before: None,
@@ -103,7 +116,7 @@ impl ModelKeeper {
         }
         if let Some(outcome) = self.finished.take() {
             self.training = None;
-            self.adopt(now, outcome).await;
+            self.end_training(now, outcome).await;
         }
         self.load_if_changed().await;
         if self.model.is_none() && self.training.is_none() && self.may_train(now) {
@@ -125,15 +138,27 @@ impl ModelKeeper {
 
     /// An artifact that was refused is not trained over: it may be of a newer version.
     fn may_train(&self, now: Timestamp) -> bool {
-        self.seen.is_none() && self.not_before.is_none_or(|time| now >= time)
+        !self.present && self.not_before.is_none_or(|time| now >= time)
+    }
+
+    /// Why there is no model, as a plan says it.
+    pub(super) fn why_missing(&self) -> FallbackCause {
+        if self.present { FallbackCause::ModelRefused } else { FallbackCause::NoModel }
     }
 
     async fn load_if_changed(&mut self) {
-        let stamp = FileStamp::of(&self.path);
-        if stamp.is_none() || stamp == self.seen {
+        let path = self.path.clone();
+        let stamp = tokio::task::spawn_blocking(move || FileStamp::of(&path)).await;
+        let stamp = stamp.unwrap_or_default();
+        self.present = stamp.is_some();
+        let Some(stamp) = stamp else {
+            // A file that was refused and then removed makes room for a training.
+            self.seen = None;
+            return;
+        };
+        if self.seen == Some(stamp) {
             return;
         }
-        self.seen = stamp;
         let (path, series, step) = (self.path.clone(), self.series.clone(), self.step);
         let device = self.shared.device.clone();
         let loaded = self
@@ -149,10 +174,16 @@ impl ModelKeeper {
             Ok(Ok(model)) => {
                 tracing::info!(series = %self.series, path = %self.path.display(),
                     fingerprint = model.identity.fingerprint, "model loaded");
+                self.seen = Some(stamp);
                 self.serve(model);
             }
-            Ok(Err(error)) => self.refuse(&error),
+            // What is wrong with the disk or with this machine may pass: it is tried again.
+            Ok(Err(error @ LoadError::Unreadable { .. })) => self.refuse(&error),
             Err(error) => self.refuse(&error),
+            Ok(Err(error)) => {
+                self.seen = Some(stamp);
+                self.refuse(&error);
+            }
         }
     }
 
@@ -167,7 +198,7 @@ impl ModelKeeper {
         tracing::error!(series = %self.series, path = %self.path.display(), %error,
             "the artifact is refused; remove it to have a model trained, or run train");
         if self.model.is_none() {
-            self.show(ModelState::Missing(format!("artifact refused: {error}")));
+            self.show(ModelState::Refused(format!("artifact refused: {error}")));
         }
     }
 
@@ -193,12 +224,14 @@ impl ModelKeeper {
         });
     }
 
-    async fn adopt(&mut self, now: Timestamp, outcome: Outcome) {
+    /// What was trained and saved is loaded like any other artifact; what could not be saved is
+    /// put to use from memory.
+    async fn end_training(&mut self, now: Timestamp, outcome: Outcome) {
         match outcome {
-            Ok(artifact) => {
+            Ok(Trained::Saved) => {}
+            Ok(Trained::Unsaved(artifact)) => {
                 let device = self.shared.device.clone();
                 let made = self.shared.forecasting.run(move || Model::of(&artifact, &device)).await;
-                self.seen = FileStamp::of(&self.path);
                 match made {
                     Ok(model) => self.serve(model),
                     Err(error) => self.refuse(&error),
@@ -219,7 +252,7 @@ impl ModelKeeper {
     }
 }
 
-/// Trains on `history` and saves the artifact; one that cannot be saved is used all the same.
+/// Trains on `history` and saves the artifact, unless one has appeared meanwhile.
 fn train_and_save(
     shared: &Shared,
     history: &Series,
@@ -230,19 +263,29 @@ fn train_and_save(
     let epochs = shared.training_config.options().epochs;
     let mut observe = |event: TrainingEvent| {
         if let TrainingEvent::Epoch { epoch, .. } = event {
-            let state = ModelState::Training { epoch, epochs };
-            shared.board.update(series, |view| view.model = state);
+            shared.board.update(series, |view| {
+                if !matches!(view.model, ModelState::Ready(_)) {
+                    view.model = ModelState::Training { epoch, epochs };
+                }
+            });
         }
         if shared.stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let trained = trainer::train(history.view(), &shared.training_config, now, &mut observe)
         .map_err(|error| error.to_string())?;
-    let artifact = trained.artifact;
-    match artifact.save(path) {
-        Ok(()) => tracing::info!(%series, path = %path.display(), "model trained and saved"),
+    if path.exists() {
+        tracing::info!(%series, path = %path.display(),
+            "an artifact has appeared during the training: it is used");
+        return Ok(Trained::Saved);
+    }
+    match trained.artifact.save(path) {
+        Ok(()) => {
+            tracing::info!(%series, path = %path.display(), "model trained and saved");
+            Ok(Trained::Saved)
+        }
         Err(error) => {
             tracing::error!(%series, %error, "the model is in use, but it could not be saved");
+            Ok(Trained::Unsaved(Box::new(trained.artifact)))
         }
     }
-    Ok(artifact)
 }

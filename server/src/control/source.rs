@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datasets::{Prometheus, PrometheusError, RangeQuery};
+use datasets::{Prometheus, PrometheusError};
 use forecast::{Series, SeriesError, Timestamp};
 use thiserror::Error;
 
@@ -45,16 +45,7 @@ impl Source {
     ) -> Result<Series, SourceError> {
         match self {
             Self::Prometheus(prometheus) => {
-                let steps = i64::try_from(workload.history_steps).unwrap_or(i64::MAX);
-                let query = RangeQuery {
-                    promql: workload.query.clone(),
-                    aggregation: workload.aggregation,
-                    id: workload.series.clone(),
-                    step: workload.step,
-                    from: workload.step.offset(now, -steps),
-                    to: now,
-                };
-                let history = prometheus.range(&query).await?;
+                let history = prometheus.range(&workload.range_query(now)).await?;
                 for warning in &history.warnings {
                     tracing::warn!(series = %workload.series, warning, "Prometheus warns");
                 }

@@ -115,17 +115,16 @@ pub(super) async fn metrics(State(state): State<HttpState>) -> Result<Response, 
 
 /// Alive unless a control loop has not finished a cycle for too long.
 pub(super) async fn livez(State(state): State<HttpState>) -> Result<&'static str, Problem> {
-    let now = state.clock.now();
-    let stuck = |view: &&Arc<WorkloadView>| {
-        view.cycled.is_some_and(|time| now.duration_since(time) > state.stuck_after)
-    };
+    let stuck = |view: &&Arc<WorkloadView>| view.progressed.elapsed() > view.stuck_after;
     match state.board.views().iter().find(stuck) {
         None => Ok("ok\n"),
         Some(view) => Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             format!(
-                "the loop of {}/{} has not finished a cycle for long",
-                view.namespace, view.name
+                "the loop of {}/{} has not finished a cycle for {} s",
+                view.namespace,
+                view.name,
+                view.progressed.elapsed().as_secs()
             ),
         )),
     }

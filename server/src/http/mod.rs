@@ -32,8 +32,6 @@ pub(crate) struct HttpState {
     pub(crate) metrics: Metrics,
     /// What time it is.
     pub(crate) clock: Clock,
-    /// A loop that has not finished a cycle for so long is stuck.
-    pub(crate) stuck_after: jiff::SignedDuration,
 }
 
 /// Why the server does not listen.

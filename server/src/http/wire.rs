@@ -45,6 +45,7 @@ struct IntervalWire {
 pub(crate) struct ForecastStepWire {
     time: String,
     value: f64,
+    median: f64,
     lower: f64,
     upper: f64,
 }
@@ -79,6 +80,7 @@ pub(crate) fn forecast_steps(forecast: &Forecast) -> Vec<ForecastStepWire> {
     let step = |k| ForecastStepWire {
         time: forecast.time_at(k).to_string(),
         value: forecast.points()[k],
+        median: forecast.quantile(Quantile::MEDIAN, k),
         lower: forecast.quantile(LOWER, k),
         upper: forecast.quantile(UPPER, k),
     };
@@ -90,6 +92,8 @@ pub(crate) fn forecast_steps(forecast: &Forecast) -> Vec<ForecastStepWire> {
 pub(crate) struct PlanAnswer {
     namespace: String,
     workload: String,
+    /// Whether the replicas are assumed, since there is no cluster to ask.
+    replicas_assumed: bool,
     #[serde(flatten)]
     latest: DecisionWire,
     recent: Vec<DecisionWire>,
@@ -151,6 +155,7 @@ impl PlanAnswer {
         Some(Self {
             namespace: view.namespace.clone(),
             workload: view.name.clone(),
+            replicas_assumed: view.replicas_assumed,
             latest: newest_first.next()?.into(),
             recent: newest_first.take(Self::RECENT_MAX).map(DecisionWire::from).collect(),
         })
@@ -166,6 +171,7 @@ pub(crate) struct AccuracyAnswer {
     mape_rule: &'static str,
     overall: Option<ScoresWire>,
     by_step: Vec<Option<ScoresWire>>,
+    seasonal_naive: Option<ScoresWire>,
     pending_forecasts: usize,
     unscored_values: u64,
 }
@@ -207,10 +213,11 @@ impl AccuracyAnswer {
         Self {
             namespace: view.namespace.clone(),
             workload: view.name.clone(),
-            mape_rule: "loads below 1 % of the mean training load are left out of the MAPE; \
+            mape_rule: "loads up to 1 % of the history's mean are left out of the MAPE; \
                         their share is mape_excluded",
             overall: accuracy.overall.as_ref().map(ScoresWire::from),
             by_step: accuracy.by_step.iter().map(|s| s.as_ref().map(ScoresWire::from)).collect(),
+            seasonal_naive: accuracy.seasonal_naive.as_ref().map(ScoresWire::from),
             pending_forecasts: accuracy.pending,
             unscored_values: accuracy.unscored,
         }
@@ -256,6 +263,7 @@ impl From<&WorkloadView> for WorkloadStatusWire {
     fn from(view: &WorkloadView) -> Self {
         let (model, detail) = match &view.model {
             ModelState::Missing(why) => ("missing", why.clone()),
+            ModelState::Refused(why) => ("refused", why.clone()),
             ModelState::Training { epoch, epochs } => {
                 ("training", format!("epoch {epoch} of at most {epochs}"))
             }

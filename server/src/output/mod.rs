@@ -34,14 +34,33 @@ pub(crate) enum ForecastFormat {
     Json,
 }
 
-/// Writes a line of a result to standard output; a reader that went away ends the process quietly.
+/// Whether `error` says that nobody reads standard output any more, as in `… | head -1`.
+pub(crate) fn reader_went_away(error: &anyhow::Error) -> bool {
+    let broken = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(broken))
+}
+
+/// An error and its causes on one line; a cause that the text before it tells already is left out.
+pub(crate) fn causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// Writes a line of a result to standard output.
 pub(crate) fn print_line(line: impl std::fmt::Display) -> std::io::Result<()> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush())
 }
 
-/// The local rendering of a time: UTC, to the minute.
+/// A time in UTC, to the minute.
 pub(crate) fn minute(time: forecast::Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M").to_string()
 }
