@@ -124,6 +124,8 @@ pub(crate) async fn run(
         });
     }
     let failure = tokio::select! {
+        // Once the end was asked for, what ends is no failure.
+        biased;
         () = stop.cancelled() => None,
         ended = tasks.join_next() => Some(first_end(ended)),
     };

@@ -118,7 +118,7 @@ impl Checker {
         config.bearer_token_file = raw.bearer_token_file;
         config.ca_file = raw.ca_file;
         let password_file = raw.basic_auth.map(|basic| (basic.username, basic.password_file));
-        Ok(SourceConfig::Prometheus { config, password_file })
+        Ok(SourceConfig::Prometheus { config: Box::new(config), password_file })
     }
 
     fn positive(&self, text: &Spanned<String>, field: &str) -> Checked<Duration> {

@@ -44,7 +44,7 @@ pub(crate) enum SourceConfig {
     /// A Prometheus.
     Prometheus {
         /// How it is reached.
-        config: PrometheusConfig,
+        config: Box<PrometheusConfig>,
         /// The user, and the file that holds the password.
         password_file: Option<(String, PathBuf)>,
     },
@@ -64,7 +64,7 @@ impl SourceConfig {
         let Self::Prometheus { config, password_file } = self else {
             anyhow::bail!("a recorded history has no Prometheus");
         };
-        let mut config = config.clone();
+        let mut config = config.as_ref().clone();
         if let Some((user, path)) = password_file {
             let password = std::fs::read_to_string(path)
                 .with_context(|| format!("cannot read the password file {}", path.display()))?;

@@ -68,3 +68,6 @@ pub(crate) async fn run(mut workload: WorkloadLoop, mut decided: impl FnMut(&Dec
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

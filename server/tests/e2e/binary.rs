@@ -133,6 +133,25 @@ impl Server {
         }
     }
 
+    /// Waits until forecasts are the network's, and returns one.
+    pub(crate) fn forecast_of_the_model(&self) -> Value {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            let forecast = self.json("/forecast");
+            if forecast["model"]["name"] == "reference" {
+                return forecast;
+            }
+            assert!(Instant::now() < deadline, "still {forecast}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The first decision since the start, of which there may have been more since.
+    pub(crate) fn first_decision(&self, path: &str) -> Value {
+        let plan = self.json(path);
+        plan["recent"].as_array().unwrap().last().unwrap_or(&plan).clone()
+    }
+
     /// Asks it to stop with SIGTERM; returns whether it exited with 0, and how long it took.
     pub(crate) fn terminate(mut self) -> (bool, Duration) {
         let started = Instant::now();

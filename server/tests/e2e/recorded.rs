@@ -42,9 +42,7 @@ fn train_then_serve_answers_with_twelve_steps_from_the_end_of_the_file() {
     let forecast = server.json("/forecast");
     assert_eq!(forecast["workload"], "web");
     assert_eq!(forecast["age_seconds"], 0);
-    while server.json("/forecast")["model"]["name"] != "reference" {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    server.forecast_of_the_model();
     let forecast = server.json("/forecast?namespace=default&workload=web");
     assert_eq!(forecast["forecast"].as_array().unwrap().len(), 12);
     assert_eq!(forecast["interval"]["fitted_on"], "validation-residuals");
@@ -72,15 +70,13 @@ fn without_an_artifact_it_trains_one_in_the_background_and_says_so() {
     ];
     let mut server = Server::start(&args, &[]);
     server.wait_for_log("training one in the background");
-    let forecast = server.json("/forecast");
-    assert_eq!(forecast["model"]["name"], "seasonal-naive", "a stand-in until the model is there");
+    let reasons = &server.first_decision("/plan")["reasons"];
+    assert_eq!(reasons[1]["code"], "SeasonalForecast", "a stand-in until the model is there");
     let (status, body) = server.get("/readyz");
     assert!(status == 200 || body.contains("\"training\""), "{status} {body}");
     server.wait_for_log("model trained and saved");
     assert_eq!(server.json("/readyz")["workloads"][0]["model"], "ready");
-    while server.json("/forecast")["model"]["name"] != "reference" {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    server.forecast_of_the_model();
     assert!(server.terminate().0);
     assert_eq!(std::fs::read_dir(&models).unwrap().count(), 1);
 }
@@ -138,6 +134,8 @@ fn an_artifact_is_inspected_and_a_damaged_one_refused() {
     assert_eq!(forecast["model"]["name"], "seasonal-naive");
     let (status, body) = server.get("/readyz");
     assert!(status == 503 && body.contains("artifact refused"), "{status} {body}");
+    let reasons = &server.first_decision("/plan")["reasons"];
+    assert_eq!(reasons[1]["text"], "model refused: using the day before");
     assert_eq!(
         std::fs::read(&path).unwrap().len(),
         whole.len() - 100,
