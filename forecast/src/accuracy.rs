@@ -7,14 +7,14 @@ use crate::forecast::Forecast;
 use crate::quantile::Quantile;
 use crate::series::SeriesView;
 
-/// Below this share of the mean training load an actual is left out of the MAPE: a relative error
+/// An actual of at most this share of the mean training load is left out of the MAPE: a relative error
 /// of almost nothing says nothing, and that of zero is not defined.
 pub const MAPE_FLOOR_SHARE: f64 = 0.01;
 
 /// What the scale-free scores are measured against; from the training part.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Reference {
-    /// Actuals below this are left out of the MAPE, in the unit of the load.
+    /// Actuals of at most this are left out of the MAPE, in the unit of the load.
     pub mape_floor: f64,
     /// Mean |y(t) − y(t − season)|: the error of seasonal naive. `None` with under a season.
     pub seasonal_mae: Option<f64>,
@@ -83,7 +83,7 @@ pub struct Scores {
     pub mae: f64,
     /// Root of the mean of e², in the unit of the load.
     pub rmse: f64,
-    /// Mean of |e| / |y| where |y| is at least [`Reference::mape_floor`].
+    /// Mean of |e| / |y| where |y| is above [`Reference::mape_floor`].
     pub mape: Option<f64>,
     /// The share of values that the MAPE leaves out.
     pub mape_excluded: f64,

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use crate::accuracy::{Outcome, Reference, Scores};
+use crate::forecast::Forecast;
 use crate::forecaster::{ForecastFailure, Forecaster};
+use crate::gaps::require_observed;
 use crate::series::SeriesView;
 
 /// Which forecasts are made.
@@ -20,13 +22,17 @@ pub struct Plan {
 }
 
 /// What came out.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Default, Debug)]
 pub struct Backtest {
     /// Every forecast value whose actual was observed.
     pub outcomes: Vec<Outcome>,
     /// The number of forecasts.
     pub origins: usize,
 }
+
+/// Forecasts that are made at once: enough to keep any device busy, few enough that one who wants
+/// to stop does not wait.
+const PORTION: usize = 512;
 
 impl Plan {
     /// The origins: the first target of each forecast, kept where five in six of the targets and
@@ -35,13 +41,12 @@ impl Plan {
         let values = series.values();
         let end = self.range.end.min(values.len());
         let (horizon, lookback) = (self.horizon, self.lookback);
-        let observed = |stretch: &[Option<f64>]| stretch.iter().flatten().count();
         (self.range.start..end)
             .step_by(self.stride.max(1))
             .filter(move |&origin| origin + horizon <= end && origin >= lookback)
             .filter(move |&origin| {
-                6 * observed(&values[origin..origin + horizon]) >= 5 * horizon
-                    && 2 * observed(&values[origin - lookback..origin]) >= lookback
+                6 * values[origin..origin + horizon].iter().flatten().count() >= 5 * horizon
+                    && require_observed(&values[origin - lookback..origin]).is_ok()
             })
     }
 
@@ -54,21 +59,42 @@ impl Plan {
         forecaster: &dyn Forecaster,
         series: SeriesView<'_>,
     ) -> Result<Backtest, ForecastFailure> {
-        let mut backtest = Backtest { outcomes: Vec::new(), origins: 0 };
-        for origin in self.origins(series) {
-            let forecast = forecaster.forecast(series.prefix(origin), self.horizon)?;
-            backtest.origins += 1;
-            for k in 0..self.horizon {
-                if let Some(actual) = series.values()[origin + k] {
-                    backtest.outcomes.push(Outcome::new(&forecast, k, actual));
-                }
+        self.run_watched(forecaster, series, &mut |_, _| Ok(()))
+    }
+
+    /// As [`Self::run`], telling `watch` now and then how many forecasts are done, and of how many;
+    /// an error of it ends the run.
+    ///
+    /// # Errors
+    /// The first failure of the forecaster, or the error of `watch`.
+    pub fn run_watched<E: From<ForecastFailure>>(
+        &self,
+        forecaster: &dyn Forecaster,
+        series: SeriesView<'_>,
+        watch: &mut dyn FnMut(usize, usize) -> Result<(), E>,
+    ) -> Result<Backtest, E> {
+        let origins: Vec<usize> = self.origins(series).collect();
+        let mut backtest = Backtest::default();
+        for portion in origins.chunks(PORTION) {
+            for forecast in forecaster.forecasts(series, portion, self.horizon)? {
+                backtest.add(&forecast, series);
             }
+            watch(backtest.origins, origins.len())?;
         }
         Ok(backtest)
     }
 }
 
 impl Backtest {
+    fn add(&mut self, forecast: &Forecast, series: SeriesView<'_>) {
+        self.origins += 1;
+        for k in 0..forecast.horizon() {
+            if let Some(actual) = series.value_at(forecast.time_at(k)) {
+                self.outcomes.push(Outcome::new(forecast, k, actual));
+            }
+        }
+    }
+
     /// The scores over all outcomes; `None` when there was no origin.
     #[must_use]
     pub fn scores(&self, reference: &Reference) -> Option<Scores> {
@@ -90,7 +116,6 @@ impl Backtest {
 mod tests {
     use super::*;
     use crate::baseline::{LastValue, SeasonalNaive};
-    use crate::forecast::Forecast;
     use crate::testing::{daily_cycle, series_of};
 
     fn plan() -> Plan {
@@ -119,6 +144,22 @@ mod tests {
         assert!(!origins.contains(&696) && !origins.contains(&708));
         assert!(!origins.contains(&720), "thirteen of its lookback are missing");
         assert!(origins.contains(&732));
+    }
+
+    #[test]
+    fn a_watcher_is_told_of_every_portion_and_ends_the_run() {
+        let series = daily_cycle(5);
+        let fitted = SeasonalNaive::fit(series.view(), 288, 12).unwrap();
+        let plan = Plan { range: 288..1440, stride: 1, ..plan() };
+        let mut told = Vec::new();
+        let mut watch = |done, of| {
+            told.push((done, of));
+            if done < 1024 { Ok(()) } else { Err(ForecastFailure::Model("enough".to_owned())) }
+        };
+        let failure = plan.run_watched(&fitted, series.view(), &mut watch).unwrap_err();
+        assert_eq!(failure, ForecastFailure::Model("enough".to_owned()));
+        assert_eq!(told, [(512, 1141), (1024, 1141)]);
+        assert_eq!(plan.run(&fitted, series.view()).unwrap().origins, 1141);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::forecast::{Forecast, IntervalSource};
 use crate::forecaster::{ForecastFailure, Forecaster};
-use crate::gaps::Filled;
+use crate::gaps::FilledView;
 use crate::quantile::Quantiles;
 use crate::residuals::{ResidualQuantiles, ResidualsError};
 use crate::series::SeriesView;
@@ -44,17 +44,12 @@ impl Forecaster for SeasonalNaive {
         horizon: usize,
     ) -> Result<Forecast, ForecastFailure> {
         refuse_longer(horizon, &self.residuals)?;
-        let filled = Filled::from_view(history);
-        let known = filled.values();
-        let needed = self.season_length;
-        if known.len() < needed {
-            return Err(ForecastFailure::TooShort { needed, got: known.len() });
-        }
-        let mut values = known[known.len() - needed..].to_vec();
-        for k in 0..horizon {
-            values.push(values[k]);
-        }
-        Ok(self.residuals.around(&values[needed..], history.last_time(), history.step())?)
+        let known = FilledView::of(history);
+        let (needed, got) = (self.season_length, known.len());
+        let season = got.checked_sub(needed).ok_or(ForecastFailure::TooShort { needed, got })?;
+        // Beyond a season the season repeats.
+        let points: Vec<f64> = (0..horizon).map(|k| known.at(season + k % needed)).collect();
+        Ok(self.residuals.around(&points, history.last_time(), history.step())?)
     }
 }
 
@@ -131,6 +126,14 @@ mod tests {
             assert!((forecast.points()[k] - truth).abs() < 1e-9);
         }
         assert_eq!(forecast.origin(), history.last_time());
+    }
+
+    #[test]
+    fn seasonal_naive_repeats_a_season_shorter_than_the_horizon() {
+        let series = series_of(&[1.0, 2.0, 3.0, 4.0, 6.0].map(Some));
+        let fitted = SeasonalNaive::fit(series.view(), 2, 5).unwrap();
+        let forecast = fitted.forecast(series.view(), 5).unwrap();
+        assert_eq!(forecast.points(), [4.0, 6.0, 4.0, 6.0, 4.0]);
     }
 
     #[test]

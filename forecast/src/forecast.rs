@@ -11,7 +11,8 @@ use crate::step::Step;
 /// What the quantiles of a forecast were fitted on; it labels the interval wherever it is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IntervalSource {
-    /// Errors, by horizon step, on the validation part that training did not see.
+    /// Errors, by horizon step, on the validation part. No weight was fitted on it, but early
+    /// stopping chose the weights that do best there: slightly too narrow at worst.
     ValidationResiduals,
     /// Errors, by horizon step, on the history that the method was fitted on: too narrow at worst.
     TrainingResiduals,

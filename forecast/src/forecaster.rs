@@ -17,12 +17,26 @@ pub trait Forecaster: Send + Sync {
     /// Forecasts `horizon` steps after the end of `history`.
     ///
     /// # Errors
-    /// When the history is too short or of another step, or the result is not finite.
+    /// When the history is too short, too gapped or of another step, or the result is not finite.
     fn forecast(
         &self,
         history: SeriesView<'_>,
         horizon: usize,
     ) -> Result<Forecast, ForecastFailure>;
+
+    /// What [`Self::forecast`] says at each of `origins`, the offsets in `series` of the first step
+    /// ahead; a method that computes many forecasts faster than one by one does so here.
+    ///
+    /// # Errors
+    /// As [`Self::forecast`], for the first origin that fails.
+    fn forecasts(
+        &self,
+        series: SeriesView<'_>,
+        origins: &[usize],
+        horizon: usize,
+    ) -> Result<Vec<Forecast>, ForecastFailure> {
+        origins.iter().map(|&origin| self.forecast(series.prefix(origin), horizon)).collect()
+    }
 }
 
 /// Why there is no forecast.
@@ -35,6 +49,16 @@ pub enum ForecastFailure {
         needed: usize,
         /// Steps given, from the first observed one on.
         got: usize,
+    },
+    /// Too little of the lookback was observed; see [`crate::gaps::require_observed`].
+    #[error(
+        "only {observed} of the latest steps were observed, but at least {needed} are needed: wait until the gap has passed, or find out why values are missing"
+    )]
+    TooGapped {
+        /// Steps of the lookback that were observed.
+        observed: usize,
+        /// Half of the lookback.
+        needed: usize,
     },
     /// The method was fitted for another step.
     #[error("the model was fitted on steps of {fitted}, but the history has steps of {given}")]

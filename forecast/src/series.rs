@@ -1,6 +1,7 @@
 //! A recorded load: regular in time, its gaps explicit.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -63,7 +64,7 @@ pub struct GridReport {
     pub samples: usize,
     /// Samples without a finite value, which became gaps.
     pub not_finite: usize,
-    /// Samples whose exact time stood earlier in the input too; the last given counts.
+    /// Samples whose exact time stood earlier in the input too; the last finite one counts.
     pub duplicates: usize,
     /// Samples that shared a grid point with another and were averaged with it.
     pub merged: usize,
@@ -130,9 +131,13 @@ pub struct Series {
 }
 
 impl Series {
-    /// Puts samples on the grid of `step`: each belongs to its nearest grid point, so that jitter
-    /// below half a step makes no gap; several at one point are averaged; gaps at either end are
-    /// left out. The input may be unsorted, duplicated, irregular and gapped.
+    /// Puts samples on the grid of `step`; the input may be unsorted, duplicated, irregular and
+    /// gapped; gaps at either end are left out.
+    ///
+    /// Samples that are about a step apart belong to their nearest grid point, so that jitter below
+    /// half a step makes no gap. Where they are finer, at a median spacing of at most half a step,
+    /// a grid point holds the mean of the samples since the one before it, in (t − step, t]: what
+    /// was known at its time, and nothing later.
     ///
     /// # Errors
     /// When there is no finite value, one is negative, the span is too long, or the samples are
@@ -153,14 +158,22 @@ impl Series {
                 SeriesError::NoValues { samples: samples.len() }
             });
         };
-        refuse_coarser(&present, step)?;
-        let first_index = step.nearest_index(first);
-        let points = step.nearest_index(last).abs_diff(first_index).saturating_add(1);
+        let spacings = sorted_spacings(&present);
+        refuse_coarser(&spacings, step)?;
+        let index_of: fn(Step, Timestamp) -> i64 =
+            if are_finer(&spacings, step) { Step::ceil_index } else { Step::nearest_index };
+        let first_index = index_of(step, first);
+        let points = index_of(step, last).abs_diff(first_index).saturating_add(1);
         let length = usize::try_from(points)
             .ok()
             .filter(|&n| n <= POINTS_MAX)
             .ok_or(SeriesError::TooLong { first, last, points, step })?;
-        let values = average_on_grid(&present, step, length, &mut report);
+        let offset = |time| {
+            usize::try_from(index_of(step, time) - first_index)
+                .expect("samples are sorted, so none is before the first")
+        };
+        let samples = present.iter().map(|&(time, value)| (offset(time), value));
+        let values = average_on_grid(samples, length, &mut report);
         report.gaps = values.iter().filter(|v| v.is_none()).count();
         Ok((Self { id, step, first_index, values }, report))
     }
@@ -214,12 +227,12 @@ impl Series {
     }
 }
 
-/// The last value given for each time, in order of time; counts what was irregular.
+/// The last finite value given for each time, in order of time; counts what was irregular.
 fn sort_and_check(
     samples: &[Sample],
     report: &mut GridReport,
 ) -> Result<BTreeMap<Timestamp, f64>, SeriesError> {
-    let mut by_time = BTreeMap::new();
+    let mut by_time: BTreeMap<Timestamp, f64> = BTreeMap::new();
     let mut previous = Timestamp::MIN;
     for &Sample { time, value } in samples {
         if value.is_finite() && value < 0.0 {
@@ -227,40 +240,55 @@ fn sort_and_check(
         }
         report.not_finite += usize::from(!value.is_finite());
         report.out_of_order += usize::from(time < previous);
-        report.duplicates += usize::from(by_time.insert(time, value).is_some());
+        match by_time.entry(time) {
+            Entry::Vacant(entry) => {
+                entry.insert(value);
+            }
+            Entry::Occupied(mut entry) => {
+                report.duplicates += 1;
+                if value.is_finite() {
+                    entry.insert(value);
+                }
+            }
+        }
         previous = time;
     }
     Ok(by_time)
 }
 
-/// Refuses samples of which nine in ten are at least two steps apart: most of the grid would be
-/// gaps, and a forecast of them would mean nothing.
-fn refuse_coarser(present: &[(Timestamp, f64)], step: Step) -> Result<(), SeriesError> {
+/// The seconds between neighbouring samples, the least first.
+fn sorted_spacings(present: &[(Timestamp, f64)]) -> Vec<i64> {
     let mut spacings: Vec<i64> =
         present.windows(2).map(|pair| pair[1].0.as_second() - pair[0].0.as_second()).collect();
-    if spacings.is_empty() {
-        return Ok(());
-    }
-    let tenth = spacings.len() / 10;
-    let (_, &mut spacing_seconds, _) = spacings.select_nth_unstable(tenth);
-    if spacing_seconds >= 2 * i64::from(step.seconds()) {
-        return Err(SeriesError::Coarser { spacing_seconds, step });
-    }
-    Ok(())
+    spacings.sort_unstable();
+    spacings
 }
 
-/// The mean of the samples of each grid point.
+/// Whether the median spacing is at most half a step.
+fn are_finer(sorted_spacings: &[i64], step: Step) -> bool {
+    let median = sorted_spacings.get(sorted_spacings.len() / 2);
+    median.is_some_and(|&seconds| 2 * seconds <= i64::from(step.seconds()))
+}
+
+/// Refuses samples of which nine in ten are at least two steps apart: most of the grid would be
+/// gaps, and a forecast of them would mean nothing.
+fn refuse_coarser(sorted_spacings: &[i64], step: Step) -> Result<(), SeriesError> {
+    match sorted_spacings.get(sorted_spacings.len() / 10) {
+        Some(&spacing_seconds) if spacing_seconds >= 2 * i64::from(step.seconds()) => {
+            Err(SeriesError::Coarser { spacing_seconds, step })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The mean of the samples of each grid point; each sample comes with its grid point's offset.
 fn average_on_grid(
-    present: &[(Timestamp, f64)],
-    step: Step,
+    samples: impl Iterator<Item = (usize, f64)>,
     length: usize,
     report: &mut GridReport,
 ) -> Vec<Option<f64>> {
-    let first_index = present.first().map_or(0, |&(time, _)| step.nearest_index(time));
     let mut cells = vec![(0.0_f64, 0_u32); length];
-    for &(time, value) in present {
-        let offset = usize::try_from(step.nearest_index(time) - first_index)
-            .expect("samples are sorted, so none is before the first");
+    for (offset, value) in samples {
         let (mean, count) = &mut cells[offset];
         *count += 1;
         report.merged += usize::from(*count > 1);
@@ -405,12 +433,32 @@ mod tests {
             sample(310, 4.0),
             sample(0, 9.0),
             sample(600, f64::NAN),
+            sample(1200, f64::NAN),
         ])
         .unwrap();
         let values = [Some(9.0), Some(3.0), None, None, Some(4.0)];
-        assert_eq!(series.view().values(), values);
-        assert_eq!((report.duplicates, report.merged, report.gaps), (1, 1, 2));
-        assert_eq!((report.not_finite, report.out_of_order), (1, 2));
+        assert_eq!(series.view().values(), values, "a finite value is not erased");
+        assert_eq!((report.duplicates, report.merged, report.gaps), (2, 1, 2));
+        assert_eq!((report.not_finite, report.out_of_order), (2, 2));
+    }
+
+    #[test]
+    fn samples_a_step_apart_go_to_the_nearest_grid_point() {
+        let jittered = [sample(-140, 1.0), sample(149, 2.0), sample(745, 3.0), sample(890, 4.0)];
+        let (series, report) = series(&jittered).unwrap();
+        assert_eq!(series.view().values(), [Some(1.5), None, Some(3.0), Some(4.0)]);
+        assert_eq!(series.view().first_time(), Timestamp::UNIX_EPOCH);
+        assert_eq!(report.merged, 1);
+    }
+
+    #[test]
+    fn finer_samples_go_to_the_first_grid_point_that_is_not_before_them() {
+        let minutes: Vec<Sample> = (0..=11).map(|i| sample(i * 60, i as f64)).collect();
+        let (series, report) = series(&minutes).unwrap();
+        // The last grid point holds what there is of its step.
+        assert_eq!(series.view().values(), [Some(0.0), Some(3.0), Some(8.0), Some(11.0)]);
+        assert_eq!(series.view().last_time().as_second(), 900);
+        assert_eq!(report.merged, 8);
     }
 
     #[test]
@@ -447,6 +495,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn finer_samples_say_nothing_of_what_came_before_them(
+            loads in prop::collection::vec(0.0..10.0_f64, 10..200), spacing in 1_i64..=150, cut in 1_usize..200
+        ) {
+            let samples: Vec<Sample> =
+                loads.iter().enumerate().map(|(i, v)| sample(i as i64 * spacing, *v)).collect();
+            let cut = cut.min(samples.len() - 1);
+            let mut later = samples.clone();
+            for sample in &mut later[cut..] {
+                sample.value += 100.0;
+            }
+            let (first, second) = (series(&samples).unwrap().0, series(&later).unwrap().0);
+            let known = Timestamp::from_second(cut as i64 * spacing - 1).unwrap();
+            prop_assert_eq!(first.view().until(known), second.view().until(known));
+        }
+
         #[test]
         fn every_accepted_series_keeps_its_promises(
             raw in prop::collection::vec((0_i64..40_000, prop::num::f64::ANY), 0..200)

@@ -66,6 +66,13 @@ impl Step {
         time.as_second().div_euclid(i64::from(self.0.get()))
     }
 
+    /// The index of the first grid point that is not before `time`.
+    #[must_use]
+    pub fn ceil_index(self, time: Timestamp) -> i64 {
+        let floor = self.floor_index(time);
+        floor + i64::from(self.time_of(floor) < time)
+    }
+
     /// The time of the grid point `index`; saturates at the ends of representable time.
     #[must_use]
     pub fn time_of(self, index: i64) -> Timestamp {
@@ -143,6 +150,9 @@ mod tests {
         assert_eq!(Step::FIVE_MINUTES.nearest_index(at(601)), 2);
         assert_eq!(Step::FIVE_MINUTES.nearest_index(at(-1)), 0);
         assert_eq!(Step::FIVE_MINUTES.floor_index(at(599)), 1);
+        assert_eq!(Step::FIVE_MINUTES.ceil_index(at(600)), 2);
+        assert_eq!(Step::FIVE_MINUTES.ceil_index(Timestamp::new(600, 1).unwrap()), 3);
+        assert_eq!(Step::FIVE_MINUTES.ceil_index(at(-1)), 0);
         assert_eq!(Step::FIVE_MINUTES.time_of(i64::MAX), Timestamp::MAX);
     }
 }

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use forecast::{SeriesId, Step};
+use forecast::{HORIZON, SeriesId, Step};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use thiserror::Error;
@@ -21,6 +22,11 @@ use crate::wire::{ManifestWire, SCHEMA_VERSION, VersionWire};
 pub const ARTIFACT_BYTES_MAX: u64 = 16 << 20;
 /// File names are cut at this length; most file systems allow 255 bytes.
 const FILE_STEM_MAX: usize = 200;
+/// How the names of files that are being written begin.
+const UNFINISHED_PREFIX: &str = ".model-";
+/// An unfinished file that is older than this was left by a writer that is gone; a save takes
+/// milliseconds.
+const UNFINISHED_AGE_MAX: Duration = Duration::from_secs(3600);
 const MANIFEST_KEY: &str = "manifest";
 const DIGEST_KEY: &str = "sha256";
 
@@ -86,6 +92,12 @@ pub enum LoadError {
         fitted: Step,
         /// The step asked for.
         asked: Step,
+    },
+    /// It does not look as far ahead.
+    #[error("the model forecasts {fitted} steps, but {HORIZON} are needed: train it again")]
+    OtherHorizon {
+        /// The steps it forecasts.
+        fitted: usize,
     },
     /// It is another workload's.
     #[error("the model was trained on {fitted}, not on {asked}: its scale would be wrong here")]
@@ -155,17 +167,22 @@ impl Artifact {
         content_digest(&self.text, bytes.iter().map(|(name, _, bytes)| (*name, bytes.as_slice())))
     }
 
-    /// Checks that it was trained on `series`, at `step`.
+    /// Checks that it was trained on `series`, at `step`, to forecast [`HORIZON`] steps.
     ///
     /// # Errors
-    /// [`LoadError::OtherSeries`] or [`LoadError::OtherStep`] when it was not.
+    /// [`LoadError::OtherSeries`], [`LoadError::OtherStep`] or [`LoadError::OtherHorizon`] when it
+    /// was not.
     pub fn require(&self, series: &SeriesId, step: Step) -> Result<(), LoadError> {
         if self.manifest.series != *series {
             let (fitted, asked) = (self.manifest.series.clone(), series.clone());
             return Err(LoadError::OtherSeries { fitted, asked });
         }
         let (fitted, asked) = (self.manifest.step, step);
-        if fitted == asked { Ok(()) } else { Err(LoadError::OtherStep { fitted, asked }) }
+        if fitted != asked {
+            return Err(LoadError::OtherStep { fitted, asked });
+        }
+        let fitted = self.manifest.horizon;
+        if fitted == HORIZON { Ok(()) } else { Err(LoadError::OtherHorizon { fitted }) }
     }
 
     /// The network on `device`, ready to forecast.
@@ -198,7 +215,7 @@ impl Artifact {
     }
 
     /// Writes the artifact to `path`, whole or not at all: to a new file beside it, which then
-    /// takes its name.
+    /// takes its name. What a writer that was killed left in the folder is removed after an hour.
     ///
     /// # Errors
     /// When the folder cannot be made or written; an older artifact at `path` is left as it was.
@@ -209,8 +226,9 @@ impl Artifact {
     fn write(&self, path: &Path) -> io::Result<()> {
         let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
+        remove_abandoned(folder);
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".model-");
+        builder.prefix(UNFINISHED_PREFIX);
         #[cfg(unix)]
         {
             // The trainer writes as one user and the server may read as another.
@@ -280,6 +298,19 @@ impl Artifact {
         let manifest = parse_manifest(text).map_err(|e| damaged(&e))?;
         let weights = read_weights(&manifest, &file).map_err(|e| damaged(&e))?;
         Self::from_text(text.clone(), weights).map_err(|e| damaged(&e))
+    }
+}
+
+/// Removes old unfinished files. One that cannot be removed does no harm but take room.
+fn remove_abandoned(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let unfinished = entry.file_name().to_string_lossy().starts_with(UNFINISHED_PREFIX);
+        let written = entry.metadata().and_then(|metadata| metadata.modified());
+        let age = written.ok().and_then(|written| written.elapsed().ok());
+        if unfinished && age.is_some_and(|age| age > UNFINISHED_AGE_MAX) {
+            // Another writer may have removed it first.
+            fs::remove_file(entry.path()).ok();
+        }
     }
 }
 

@@ -1,12 +1,9 @@
 //! Forecasts from a network: the last values scaled, run through it, fed back, scaled back.
 
-use forecast::accuracy::Outcome;
-use forecast::backtest::{Backtest, Plan};
-use forecast::gaps::Filled;
+use forecast::gaps::{FilledView, require_observed};
 use forecast::scale::MinMaxScaler;
 use forecast::{
     Forecast, ForecastError, ForecastFailure, Forecaster, ResidualQuantiles, SeriesView, Step,
-    Timestamp,
 };
 
 use burn::tensor::{Tensor, TensorData};
@@ -64,23 +61,27 @@ impl PointForecaster {
     /// gaps are filled from what was known at that end.
     ///
     /// # Errors
-    /// As [`Self::points`].
+    /// As [`Self::points`], and when less than half of a lookback was observed.
     pub fn points_before(
         &self,
         series: SeriesView<'_>,
         ends: &[usize],
         horizon: usize,
     ) -> Result<Vec<Vec<f64>>, ForecastFailure> {
-        // The filling of gaps is causal, so the whole series filled once holds every prefix.
-        let filled = Filled::from_view(series);
+        // The filling of gaps is causal, so that of the whole series is that of every prefix.
+        let filled = FilledView::of(series);
         let (needed, leading) = (self.config.lookback, series.len() - filled.len());
         let window = |&end: &usize| {
-            let got = end.min(series.len()).saturating_sub(leading);
+            let end = end.min(series.len());
+            let got = end.saturating_sub(leading);
             let start = got.checked_sub(needed);
             let start = start.ok_or(ForecastFailure::TooShort { needed, got })?;
-            Ok(&filled.values()[start..got])
+            require_observed(&series.values()[end - needed..end])?;
+            Ok((start..got).map(|index| filled.at(index)).collect())
         };
-        let windows = ends.iter().map(window).collect::<Result<Vec<_>, ForecastFailure>>()?;
+        let windows: Vec<Vec<f64>> =
+            ends.iter().map(window).collect::<Result<_, ForecastFailure>>()?;
+        let windows: Vec<&[f64]> = windows.iter().map(Vec::as_slice).collect();
         self.points(&windows, horizon)
     }
 
@@ -119,61 +120,14 @@ pub struct LstmForecaster {
 }
 
 impl LstmForecaster {
+    /// The preset's name.
+    pub const NAME: &str = "reference";
+
     /// A network with intervals, for series of `step`.
     #[must_use]
     pub fn from_parts(points: PointForecaster, residuals: ResidualQuantiles, step: Step) -> Self {
         Self { points, residuals, step }
     }
-
-    /// What [`Plan::run`] does with this forecaster, in a few large batches instead of one window
-    /// at a time.
-    ///
-    /// # Errors
-    /// As [`Forecaster::forecast`].
-    pub fn backtest(
-        &self,
-        plan: &Plan,
-        series: SeriesView<'_>,
-    ) -> Result<Backtest, ForecastFailure> {
-        let origins: Vec<usize> = plan.origins(series).collect();
-        let known: Vec<SeriesView<'_>> = origins.iter().map(|&o| series.prefix(o)).collect();
-        let points = self.points_before(series, &origins, plan.horizon)?;
-        let mut backtest = Backtest { outcomes: Vec::new(), origins: origins.len() };
-        for ((origin, known), points) in origins.iter().zip(known).zip(points) {
-            let forecast = self.around(&points, known.last_time())?;
-            for k in 0..plan.horizon {
-                if let Some(actual) = series.values()[origin + k] {
-                    backtest.outcomes.push(Outcome::new(&forecast, k, actual));
-                }
-            }
-        }
-        Ok(backtest)
-    }
-
-    fn points_before(
-        &self,
-        series: SeriesView<'_>,
-        ends: &[usize],
-        horizon: usize,
-    ) -> Result<Vec<Vec<f64>>, ForecastFailure> {
-        let (given, longest) = (series.step(), self.residuals.horizon());
-        if given != self.step {
-            return Err(ForecastFailure::OtherStep { fitted: self.step, given });
-        }
-        if horizon > longest {
-            return Err(ForecastFailure::HorizonTooLong { longest, asked: horizon });
-        }
-        self.points.points_before(series, ends, horizon)
-    }
-
-    fn around(&self, points: &[f64], origin: Timestamp) -> Result<Forecast, ForecastFailure> {
-        Ok(self.residuals.around(points, origin, self.step)?)
-    }
-}
-
-impl LstmForecaster {
-    /// The preset's name.
-    pub const NAME: &str = "reference";
 }
 
 impl Forecaster for LstmForecaster {
@@ -186,7 +140,29 @@ impl Forecaster for LstmForecaster {
         history: SeriesView<'_>,
         horizon: usize,
     ) -> Result<Forecast, ForecastFailure> {
-        let points = self.points_before(history, &[history.len()], horizon)?;
-        self.around(&points[0], history.last_time())
+        let mut forecasts = self.forecasts(history, &[history.len()], horizon)?;
+        forecasts.pop().ok_or_else(|| ForecastError::Empty.into())
+    }
+
+    /// In large batches: the network takes hardly longer for many windows than for one.
+    fn forecasts(
+        &self,
+        series: SeriesView<'_>,
+        origins: &[usize],
+        horizon: usize,
+    ) -> Result<Vec<Forecast>, ForecastFailure> {
+        let (given, longest) = (series.step(), self.residuals.horizon());
+        if given != self.step {
+            return Err(ForecastFailure::OtherStep { fitted: self.step, given });
+        }
+        if horizon > longest {
+            return Err(ForecastFailure::HorizonTooLong { longest, asked: horizon });
+        }
+        let points = self.points.points_before(series, origins, horizon)?;
+        let around = |(&origin, points): (&usize, Vec<f64>)| {
+            let last = series.prefix(origin).last_time();
+            Ok(self.residuals.around(&points, last, self.step)?)
+        };
+        origins.iter().zip(points).map(around).collect()
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use forecast::accuracy::Scores;
 use forecast::scale::MinMaxScaler;
 use forecast::{
-    ForecastFailure, Forecaster, IntervalSource, Quantiles, ResidualQuantiles, Series, SeriesId,
-    Step, Timestamp,
+    ForecastFailure, Forecaster, HORIZON, IntervalSource, Quantiles, ResidualQuantiles, Series,
+    SeriesId, Step, Timestamp,
 };
 use model::{
     Artifact, DataSummary, Device, DeviceKind, LoadError, Manifest, NetworkConfig, ScoresSummary,
@@ -245,10 +246,34 @@ fn a_failed_save_leaves_the_old_file() {
 }
 
 #[test]
+fn what_a_killed_writer_left_is_removed_after_an_hour() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = |name: &str, hours: u64| {
+        let path = folder.path().join(name);
+        let file = fs::File::create(&path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
+        path
+    };
+    let (old, young) = (left(".model-abandoned", 2), left(".model-under-way", 0));
+    let own = left("notes.txt", 2);
+    saved(folder.path());
+    assert!(!old.exists() && young.exists() && own.exists());
+}
+
+#[test]
 fn only_its_own_series_and_step_and_enough_history_will_do() {
     let artifact = artifact();
     let own = &artifact.manifest().series;
-    assert!(artifact.require(own, Step::FIVE_MINUTES).is_ok());
+    let residuals = ResidualQuantiles::from_offsets(
+        Quantiles::new(vec![forecast::Quantile::MEDIAN]).unwrap(),
+        vec![vec![0.0; HORIZON]],
+        IntervalSource::ValidationResiduals,
+    );
+    let whole = Manifest { horizon: HORIZON, residuals: residuals.unwrap(), ..manifest() };
+    let whole = Artifact::new(&whole, Weights::initial(SMALL, 42)).unwrap();
+    assert!(whole.require(own, Step::FIVE_MINUTES).is_ok());
+    let error = artifact.require(own, Step::FIVE_MINUTES).unwrap_err().to_string();
+    assert!(error.contains("forecasts 2 steps, but 12"), "{error}");
     let other = SeriesId::new("shop/other").unwrap();
     let error = artifact.require(&other, Step::FIVE_MINUTES).unwrap_err().to_string();
     assert!(error.contains("not on shop/other"), "{error}");
@@ -270,24 +295,39 @@ fn only_its_own_series_and_step_and_enough_history_will_do() {
 }
 
 #[test]
-fn a_batched_backtest_is_that_of_single_forecasts() {
+fn many_forecasts_at_once_are_those_of_one_by_one() {
     let forecaster = artifact().forecaster(&Device::open(DeviceKind::Cpu).unwrap());
     let mut values = day_series().view().values().to_vec();
     values[500..503].fill(None);
     let id = SeriesId::new("gapped").unwrap();
     let series =
         Series::from_values(id, Step::FIVE_MINUTES, Timestamp::UNIX_EPOCH, values).unwrap();
-    let plan = forecast::backtest::Plan { range: 480..600, horizon: 2, stride: 5, lookback: 6 };
-    let single = plan.run(&forecaster, series.view()).unwrap();
-    let batched = forecaster.backtest(&plan, series.view()).unwrap();
-    assert_eq!(single.origins, batched.origins);
-    assert!(single.origins > 15);
-    for (a, b) in single.outcomes.iter().zip(&batched.outcomes) {
-        assert_eq!((a.k, a.actual), (b.k, b.actual));
-        // A product of another width may add in another order.
-        assert!((a.point - b.point).abs() < 1e-4, "{a:?} {b:?}");
+    let origins: Vec<usize> = (480..=600).step_by(5).collect();
+    let batched = forecaster.forecasts(series.view(), &origins, 2).unwrap();
+    assert_eq!(batched.len(), 25);
+    for (origin, batched) in origins.into_iter().zip(batched) {
+        let single = forecaster.forecast(series.view().prefix(origin), 2).unwrap();
+        assert_eq!(single.origin(), batched.origin());
+        for (a, b) in single.points().iter().zip(batched.points()) {
+            // A product of another width may add in another order.
+            assert!((a - b).abs() < 1e-4, "at {origin}: {a} {b}");
+        }
     }
-    assert_eq!(single.outcomes.len(), batched.outcomes.len());
+}
+
+#[test]
+fn a_lookback_that_was_hardly_observed_is_refused() {
+    let forecaster = artifact().forecaster(&Device::open(DeviceKind::Cpu).unwrap());
+    let mut values = day_series().view().values().to_vec();
+    values[590..594].fill(None);
+    let id = SeriesId::new("gapped").unwrap();
+    let series =
+        Series::from_values(id, Step::FIVE_MINUTES, Timestamp::UNIX_EPOCH, values).unwrap();
+    let at = |origin| forecaster.forecast(series.view().prefix(origin), 2);
+    assert!(at(593).is_ok(), "three of six were observed");
+    assert_eq!(at(594).unwrap_err(), ForecastFailure::TooGapped { observed: 2, needed: 3 });
+    let failure = forecaster.forecasts(series.view(), &[593, 594], 2).unwrap_err();
+    assert_eq!(failure, ForecastFailure::TooGapped { observed: 2, needed: 3 });
 }
 
 proptest! {

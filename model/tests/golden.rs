@@ -89,12 +89,15 @@ fn setup() -> Setup {
     Setup { golden, generator, weights, windows, targets }
 }
 
-/// Every device of this build; a GPU that this machine does not have is left out, and said so.
+/// Every device of this build. A GPU that this machine does not have is left out, and said so; with
+/// `REQUIRE_DEVICES=1` it is an error.
 fn devices() -> Vec<Device> {
+    let required = std::env::var_os("REQUIRE_DEVICES").is_some_and(|value| value == "1");
     let open = |kind| match Device::open(kind) {
         Ok(device) => Some(device),
         Err(DeviceError::NotBuilt { .. }) => None,
         Err(error) => {
+            assert!(!required, "REQUIRE_DEVICES=1, but {error}");
             eprintln!("skipped: {error}");
             None
         }

@@ -30,10 +30,13 @@ pub enum TrainingEvent {
         /// Seconds it took.
         seconds: f64,
     },
-    /// The intervals are fitted.
+    /// A portion of the forecasts is done that the intervals come from, and after them the scores
+    /// of the network and those of the value one day before; each of the three counts anew.
     Calibrated {
-        /// Forecasts that they are fitted on.
-        origins: usize,
+        /// Forecasts done.
+        done: usize,
+        /// Forecasts to do.
+        of: usize,
     },
     /// The artifact is complete.
     Finished {

@@ -1,15 +1,19 @@
 //! From a history to an artifact, in order.
 
+use std::ops::Range;
 use std::time::Instant;
 
-use forecast::accuracy::{Reference, Scores};
-use forecast::backtest::Plan;
+use forecast::accuracy::Reference;
+use forecast::backtest::{Backtest, Plan};
 use forecast::baseline::SeasonalNaive;
 use forecast::gaps::Filled;
 use forecast::scale::MinMaxScaler;
 use forecast::split::{Shares, Split};
 use forecast::windows::Windows;
-use forecast::{HORIZON, IntervalSource, Quantiles, ResidualQuantiles, SeriesView, Timestamp};
+use forecast::{
+    Forecaster, HORIZON, IntervalSource, Quantile, Quantiles, ResidualQuantiles, SeriesView,
+    Timestamp,
+};
 use model::{
     Artifact, DataSummary, Device, LstmForecaster, Manifest, PointForecaster, ScoresSummary,
     TrainingSummary,
@@ -39,7 +43,7 @@ pub struct Trained {
 ///
 /// # Errors
 /// When the history is too short, constant or too gapped, the loss diverges, the device fails, or
-/// the observer breaks, which is noticed within one batch.
+/// the observer breaks, which is noticed within one batch of training or portion of evaluation.
 pub fn train(
     history: SeriesView<'_>,
     config: &TrainingConfig,
@@ -66,8 +70,8 @@ pub fn train(
     debug!(seconds, epochs = fitted.train_loss.len(), best = fitted.best_epoch, "fitted");
 
     let points = PointForecaster::new(&fitted.weights, scaler, &device);
-    let (residuals, origins) = calibrate(&points, view, &split, lookback)?;
-    tell(observer, TrainingEvent::Calibrated { origins })?;
+    let evaluation = Evaluation { view, split: &split, lookback };
+    let residuals = evaluation.calibrate(points.clone(), observer)?;
     let forecaster = LstmForecaster::from_parts(points, residuals.clone(), view.step());
     let manifest = Manifest {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -80,7 +84,7 @@ pub fn train(
         data: DataSummary::of(view, &config.fingerprint_text()),
         seed: options.seed,
         training: summary(&fitted, config, windows, seconds),
-        scores: score(&forecaster, view, &split, lookback)?,
+        scores: evaluation.score(&forecaster, observer)?,
         residuals,
     };
     let (epochs, best_epoch) = (fitted.train_loss.len(), fitted.best_epoch);
@@ -108,42 +112,61 @@ fn examples(
     Ok((part("training", split.train.clone())?, part("validation", split.validation.clone())?))
 }
 
-/// Intervals from the errors on the validation part, and the number of forecasts made there.
-fn calibrate(
-    points: &PointForecaster,
-    view: SeriesView<'_>,
-    split: &Split,
+/// Forecasts on the parts that the weights do not come from.
+struct Evaluation<'a> {
+    view: SeriesView<'a>,
+    split: &'a Split,
     lookback: usize,
-) -> Result<(ResidualQuantiles, usize), TrainingError> {
-    let plan = Plan { range: split.validation.clone(), horizon: HORIZON, stride: 1, lookback };
-    let origins: Vec<usize> = plan.origins(view).collect();
-    let mut residuals = vec![Vec::new(); HORIZON];
-    for (origin, points) in origins.iter().zip(points.points_before(view, &origins, HORIZON)?) {
-        for (k, point) in points.into_iter().enumerate() {
-            residuals[k].extend(view.values()[origin + k].map(|actual| actual - point));
-        }
-    }
-    let source = IntervalSource::ValidationResiduals;
-    Ok((ResidualQuantiles::fit(&residuals, Quantiles::standard(), source)?, origins.len()))
 }
 
-/// Scores on the test part: the network's, and those of the value one day before.
-fn score(
-    forecaster: &LstmForecaster,
-    view: SeriesView<'_>,
-    split: &Split,
-    lookback: usize,
-) -> Result<ScoresSummary, TrainingError> {
-    let plan = Plan { range: split.test.clone(), horizon: HORIZON, stride: 1, lookback };
-    let reference = Reference::from_training(view.prefix(split.train.end));
-    let model: Option<Scores> = forecaster.backtest(&plan, view)?.scores(&reference);
-    let known = view.prefix(split.test.start);
-    // With under a day of history there is no day before; its scores are absent then.
-    let seasonal_naive = match SeasonalNaive::fit(known, view.step().per_day(), HORIZON) {
-        Ok(seasonal) => plan.run(&seasonal, view)?.scores(&reference),
-        Err(_) => None,
-    };
-    Ok(ScoresSummary { model, seasonal_naive })
+impl Evaluation<'_> {
+    /// Intervals from the errors on the validation part.
+    fn calibrate(
+        &self,
+        points: PointForecaster,
+        observer: &mut Observer<'_>,
+    ) -> Result<ResidualQuantiles, TrainingError> {
+        let source = IntervalSource::ValidationResiduals;
+        // Without width, since the widths are what is asked for.
+        let median = Quantiles::new(vec![Quantile::MEDIAN]);
+        let median = median.expect("one quantile is enough");
+        let none = ResidualQuantiles::from_offsets(median, vec![vec![0.0; HORIZON]], source)?;
+        let forecaster = LstmForecaster::from_parts(points, none, self.view.step());
+        let backtest = self.run(&forecaster, &self.split.validation, observer)?;
+        let residuals = backtest.residuals(HORIZON);
+        Ok(ResidualQuantiles::fit(&residuals, Quantiles::standard(), source)?)
+    }
+
+    /// Scores on the test part: the network's, and those of the value one day before.
+    fn score(
+        &self,
+        forecaster: &LstmForecaster,
+        observer: &mut Observer<'_>,
+    ) -> Result<ScoresSummary, TrainingError> {
+        let reference = Reference::from_training(self.view.prefix(self.split.train.end));
+        let test = &self.split.test;
+        let model = self.run(forecaster, test, observer)?.scores(&reference);
+        let known = self.view.prefix(test.start);
+        // With under a day of history there is no day before; its scores are absent then.
+        let seasonal_naive = match SeasonalNaive::fit(known, known.step().per_day(), HORIZON) {
+            Ok(seasonal) => self.run(&seasonal, test, observer)?.scores(&reference),
+            Err(_) => None,
+        };
+        Ok(ScoresSummary { model, seasonal_naive })
+    }
+
+    /// Forecasts at every origin of a part, telling of each portion.
+    fn run(
+        &self,
+        forecaster: &dyn Forecaster,
+        part: &Range<usize>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Backtest, TrainingError> {
+        let plan =
+            Plan { range: part.clone(), horizon: HORIZON, stride: 1, lookback: self.lookback };
+        let mut watch = |done, of| tell(observer, TrainingEvent::Calibrated { done, of });
+        plan.run_watched(forecaster, self.view, &mut watch)
+    }
 }
 
 fn summary(

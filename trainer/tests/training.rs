@@ -96,7 +96,7 @@ fn a_noisy_sine_is_learnt_better_than_by_the_simple_methods() {
     // What is reported is what the loaded artifact does.
     let device = Device::open(DeviceKind::Cpu).unwrap();
     let forecaster = trained.artifact.forecaster(&device);
-    let again = forecaster.backtest(&plan, series.view()).unwrap().scores(&reference).unwrap();
+    let again = plan.run(&forecaster, series.view()).unwrap().scores(&reference).unwrap();
     assert!((again.mae - model.mae).abs() < 1e-9);
 }
 
@@ -164,8 +164,9 @@ fn an_observer_sees_the_progress_and_can_cancel_within_a_batch() {
     assert_eq!(seen[0], TrainingEvent::Started { windows: 296, epochs: 2 });
     assert_eq!(seen[5], TrainingEvent::Batch { epoch: 1, done: 5, of: 5 });
     assert!(matches!(seen[6], TrainingEvent::Epoch { epoch: 1, .. }));
-    assert!(matches!(seen[13], TrainingEvent::Calibrated { origins: 29 }));
-    assert!(matches!(seen[14], TrainingEvent::Finished { epochs: 2, best_epoch: 2, .. }));
+    // The intervals, then the network's scores, then those of the value one day before.
+    assert_eq!(seen[13..16], [TrainingEvent::Calibrated { done: 29, of: 29 }; 3]);
+    assert!(matches!(seen[16], TrainingEvent::Finished { epochs: 2, best_epoch: 2, .. }));
     let mut batches = 0;
     let mut cancelling = |event| match event {
         TrainingEvent::Batch { done: 3, .. } => ControlFlow::Break(()),
@@ -178,6 +179,22 @@ fn an_observer_sees_the_progress_and_can_cancel_within_a_batch() {
     let cancelled = train(series.view(), &config, Timestamp::UNIX_EPOCH, &mut cancelling);
     assert!(matches!(cancelled, Err(TrainingError::Cancelled)));
     assert_eq!(batches, 2);
+}
+
+#[test]
+fn calibration_and_scoring_can_be_cancelled() {
+    let series = series_of(sine(400));
+    let config = TrainingConfig::try_from(options(1)).unwrap();
+    for portion in 1..=3 {
+        let mut portions = 0;
+        let mut cancelling = |event| {
+            portions += usize::from(matches!(event, TrainingEvent::Calibrated { .. }));
+            if portions == portion { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let cancelled = train(series.view(), &config, Timestamp::UNIX_EPOCH, &mut cancelling);
+        assert!(matches!(cancelled, Err(TrainingError::Cancelled)));
+        assert_eq!(portions, portion);
+    }
 }
 
 #[test]

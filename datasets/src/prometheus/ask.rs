@@ -37,7 +37,13 @@ impl Prometheus {
         let mut attempts = 1;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(self.out_of_time());
+            }
             let error = match self.ask_once(form, left.min(self.config.request_timeout)).await {
+                Err(PrometheusError::Timeout { .. }) if left < self.config.request_timeout => {
+                    return Err(self.out_of_time());
+                }
                 Err(error) if error.is_retryable() => error,
                 settled => return settled,
             };
@@ -49,6 +55,11 @@ impl Prometheus {
             sleep(pause).await;
             attempts += 1;
         }
+    }
+
+    fn out_of_time(&self) -> PrometheusError {
+        let (url, seconds) = (self.config.endpoint.to_string(), self.config.deadline.as_secs_f64());
+        PrometheusError::Deadline { url, seconds }
     }
 
     async fn ask_once(&self, form: &Form, timeout: Duration) -> Result<Answer, PrometheusError> {

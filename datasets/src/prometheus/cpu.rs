@@ -16,8 +16,10 @@ const BASE_CHARS_MAX: usize = 63 - SUFFIX_CHARS;
 /// How a workload's pods are named.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WorkloadKind {
-    /// `<name>-<pod-template-hash>-<5 characters>`.
+    /// `<name>-<pod-template-hash>-<5 characters>`; an Argo `Rollout` names its pods so too.
     Deployment,
+    /// `<name>-<5 characters>`.
+    ReplicaSet,
     /// `<name>-<ordinal>`.
     StatefulSet,
     /// Anything else: every pod whose name begins with `<name>-`. It also counts the pods of
@@ -57,7 +59,7 @@ pub fn cpu_query(
     if !is_label(namespace) {
         return Err(CpuQueryError::Namespace(crate::excerpt(namespace)));
     }
-    if workload.len() > 253 || !workload.split('.').all(is_label) {
+    if workload.len() > 253 || !workload.split('.').all(is_part) {
         return Err(CpuQueryError::Workload(crate::excerpt(workload)));
     }
     let pods = pod_pattern(kind, workload);
@@ -74,6 +76,10 @@ fn pod_pattern(kind: WorkloadKind, workload: &str) -> String {
     match kind {
         WorkloadKind::StatefulSet => format!("{name}-[0-9]+"),
         WorkloadKind::Other => format!("{name}-.+"),
+        WorkloadKind::ReplicaSet => match cut_name(workload) {
+            Some(cut) => cut,
+            None => format!("{name}-{SAFE}{{{SUFFIX_CHARS}}}"),
+        },
         WorkloadKind::Deployment => {
             let whole = format!("{name}-{SAFE}{{1,{HASH_CHARS_MAX}}}-{SAFE}{{{SUFFIX_CHARS}}}");
             match cut_pattern(workload) {
@@ -91,21 +97,28 @@ fn cut_pattern(workload: &str) -> Option<String> {
     if length + 1 + HASH_CHARS_MAX < BASE_CHARS_MAX {
         return None;
     }
-    let kept = workload[..length.min(BASE_CHARS_MAX)].replace('.', "[.]");
-    if length >= BASE_CHARS_MAX {
-        return Some(format!("{kept}{SAFE}{{{SUFFIX_CHARS}}}"));
-    }
-    let random = BASE_CHARS_MAX - length - 1 + SUFFIX_CHARS;
-    Some(format!("{kept}-{SAFE}{{{random}}}"))
+    cut_name(workload).or_else(|| {
+        let random = BASE_CHARS_MAX - length - 1 + SUFFIX_CHARS;
+        Some(format!("{}-{SAFE}{{{random}}}", workload.replace('.', "[.]")))
+    })
+}
+
+/// The pattern of the pods of a name so long that the dash after it is cut off.
+fn cut_name(workload: &str) -> Option<String> {
+    let kept = workload.get(..BASE_CHARS_MAX)?.replace('.', "[.]");
+    Some(format!("{kept}{SAFE}{{{SUFFIX_CHARS}}}"))
 }
 
 /// Whether a text is a DNS label as Kubernetes means it (RFC 1123, lower case).
 fn is_label(text: &str) -> bool {
+    text.len() <= 63 && is_part(text)
+}
+
+/// Whether a text may stand between the dots of a DNS subdomain. Kubernetes bounds the length of
+/// the whole only, not that of each part.
+fn is_part(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&text.len())
-        && text.bytes().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 #[cfg(test)]
@@ -150,6 +163,9 @@ mod tests {
             let pod = format!("{base}x2k4z");
             assert!(takes(WorkloadKind::Deployment, &name, &pod), "{length}: {pod}");
             assert!(!takes(WorkloadKind::Deployment, &name, &format!("{pod}z-z")), "{length}");
+            let base: String = format!("{name}-").chars().take(58).collect();
+            let pod = format!("{base}x2k4z");
+            assert!(takes(WorkloadKind::ReplicaSet, &name, &pod), "{length}: {pod}");
         }
     }
 
@@ -158,6 +174,10 @@ mod tests {
         assert!(takes(WorkloadKind::StatefulSet, "db", "db-12"));
         assert!(!takes(WorkloadKind::StatefulSet, "db", "db-replica-0"));
         assert!(!takes(WorkloadKind::StatefulSet, "v1.2", "v1x2-0"));
+        assert!(takes(WorkloadKind::ReplicaSet, "web", "web-x2k4z"));
+        for other in ["web-7d4b9c6f5-x2k4z", "web-x2k4", "web-x2k4a", "web-0", "webs-x2k4z"] {
+            assert!(!takes(WorkloadKind::ReplicaSet, "web", other), "{other}");
+        }
         assert!(takes(WorkloadKind::Other, "job", "job-anything"));
         assert!(!takes(WorkloadKind::Other, "job", "jobs-anything"));
     }
@@ -178,6 +198,8 @@ mod tests {
             assert!(matches!(query(name, "web"), Err(CpuQueryError::Namespace(_))), "{name}");
         }
         assert!(query("shop", "web.v2").is_ok());
+        let part = "a".repeat(64);
+        assert!(query("shop", &part).is_ok() && query(&part, "web").is_err());
         assert!(query("shop.eu", "web").is_err());
     }
 }

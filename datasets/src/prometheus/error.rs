@@ -58,6 +58,16 @@ pub enum PrometheusError {
         /// The time waited.
         seconds: f64,
     },
+    /// The time for the whole history was over before the whole history was there.
+    #[error(
+        "Prometheus at {url} did not give the whole history within the {seconds:.1} s that were allowed for it: ask for less, or use a longer step"
+    )]
+    Deadline {
+        /// The address.
+        url: String,
+        /// The time allowed.
+        seconds: f64,
+    },
     /// It is there, but cannot answer now (429 and 5xx).
     #[error("Prometheus answered {status}: {message}")]
     Unavailable {
@@ -187,7 +197,7 @@ impl PrometheusError {
             Self::Token { .. } => "token",
             Self::Unreachable { .. } => "unreachable",
             Self::Tls { .. } => "tls",
-            Self::Timeout { .. } => "timeout",
+            Self::Timeout { .. } | Self::Deadline { .. } => "timeout",
             Self::Unavailable { .. } => "unavailable",
             Self::Truncated { .. } => "truncated",
             Self::GaveUp { last, .. } => last.label(),
@@ -212,6 +222,7 @@ impl PrometheusError {
             self,
             Self::Unreachable { .. }
                 | Self::Timeout { .. }
+                | Self::Deadline { .. }
                 | Self::Unavailable { .. }
                 | Self::Truncated { .. }
                 | Self::GaveUp { .. }

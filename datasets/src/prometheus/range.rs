@@ -76,8 +76,7 @@ impl RangeQuery {
         if self.promql.trim().is_empty() {
             return refused("it is empty: expected PromQL such as sum(rate(…[5m]))".to_owned());
         }
-        let floor = self.step.floor_index(self.from);
-        let first = floor + i64::from(self.step.time_of(floor) < self.from);
+        let first = self.step.ceil_index(self.from);
         let last = self.step.floor_index(self.to);
         let (from, to, step) = (self.from, self.to, self.step);
         if first > last {
@@ -107,7 +106,6 @@ impl Merge {
     pub(super) fn add(&mut self, answer: Answer) -> Result<(), PrometheusError> {
         for warning in answer.warnings {
             if self.warnings.len() < WARNINGS_MAX && !self.warnings.contains(&warning) {
-                tracing::warn!(%warning, "Prometheus warns about the query");
                 self.warnings.push(warning);
             }
         }

@@ -248,7 +248,18 @@ async fn a_slow_server_times_out_and_is_tried_again() {
     let stub = Stub::start(vec![slow]).await;
     let config = PrometheusConfig { deadline: Duration::from_secs(1), ..stub.config() };
     let error = Prometheus::new(config).unwrap().range(&query(4)).await.unwrap_err();
-    assert_eq!(error.label(), "timeout", "{error}");
+    assert_eq!((error.label(), error.is_retryable()), ("timeout", true), "{error}");
+    assert!(error.to_string().contains("within the 1.0 s"), "{error}");
+}
+
+#[tokio::test]
+async fn the_deadline_is_that_of_all_portions_together() {
+    let slow = Reply::good().after(Duration::from_millis(400));
+    let stub = Stub::start(vec![slow]).await;
+    let config = PrometheusConfig { deadline: Duration::from_secs(1), ..stub.config() };
+    let error = Prometheus::new(config).unwrap().range(&query(55_000)).await.unwrap_err();
+    assert!(matches!(error, PrometheusError::Deadline { .. }), "{error}");
+    assert!(stub.asked().len() <= 3, "{}", stub.asked().len());
 }
 
 #[tokio::test]

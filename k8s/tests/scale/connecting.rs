@@ -78,7 +78,7 @@ async fn a_server_with_tls_gets_a_client_with_tls() {
     let stub = Stub::start().await;
     let server = Some(stub.url().replace("http:", "https:"));
     let config =
-        ClusterConfig { server, deadline: Duration::from_millis(300), ..ClusterConfig::default() };
+        ClusterConfig { server, deadline: Duration::from_secs(2), ..ClusterConfig::default() };
     let cluster = Cluster::connect(config).await.expect("a provider is installed");
     let web = Workload::deployment("shop", "web").expect("a workload");
     let error = cluster.scale(&web).await.expect_err("the stub speaks no TLS");

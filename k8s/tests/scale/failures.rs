@@ -14,14 +14,14 @@ struct Bench {
     before: ScaleState,
 }
 
-/// A Deployment of two replicas that was read once; requests end after 300 ms, calls after
-/// `deadline`.
+/// A Deployment of two replicas that was read once; requests end after two seconds, which a good
+/// answer does not take on a busy machine either, and calls after `deadline`.
 async fn bench(deadline: Duration) -> Bench {
     let stub = Stub::start().await;
     stub.add_deployment("shop", "web", 2);
     let config = ClusterConfig {
         server: Some(stub.url()),
-        request_timeout: Duration::from_millis(300),
+        request_timeout: Duration::from_secs(2),
         deadline,
         ..ClusterConfig::default()
     };
@@ -42,7 +42,11 @@ impl Bench {
     }
 }
 
-const AMPLE: Duration = Duration::from_secs(20);
+const AMPLE: Duration = Duration::from_secs(60);
+/// Longer than any request waits.
+const LATE: Duration = Duration::from_secs(120);
+/// A call that took less did not wait for what it should not wait for.
+const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn the_patch_carries_the_version_and_nothing_else() {
@@ -66,7 +70,7 @@ async fn what_passes_is_tried_again() {
         Fault::Refuse(503),
         Fault::Html(502),
         Fault::Dropped,
-        Fault::Late(Duration::from_secs(3)),
+        Fault::Late(LATE),
         Fault::Throttle(0),
     ] {
         let bench = bench(AMPLE).await;
@@ -91,7 +95,7 @@ async fn a_failed_write_is_read_before_it_is_repeated() {
 
 #[tokio::test]
 async fn a_write_that_was_done_without_an_answer_is_not_repeated() {
-    for fault in [Fault::DoneButDropped, Fault::Late(Duration::from_secs(3))] {
+    for fault in [Fault::DoneButDropped, Fault::Late(LATE)] {
         let bench = bench(AMPLE).await;
         bench.stub.next(1, Some(Method::PATCH), fault);
         let applied = bench.set(9).await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
@@ -142,7 +146,7 @@ async fn a_wait_beyond_the_deadline_is_not_begun() {
     bench.stub.next(1, Some(Method::PATCH), Fault::Throttle(60));
     let started = Instant::now();
     let error = bench.set(9).await.expect_err("a minute is too long");
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
     assert!(matches!(error, ScaleError::Unavailable { attempts: 1, .. }), "{error}");
 }
 
@@ -152,28 +156,31 @@ async fn a_server_that_stays_away_is_given_up_at_the_deadline() {
     bench.stub.next(1000, None, Fault::Refuse(503));
     let started = Instant::now();
     let error = bench.set(9).await.expect_err("the server stays away");
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
     assert_eq!((error.label(), error.is_retryable()), ("unavailable", true));
     assert!(error.to_string().contains("told to refuse"), "{error}");
-    assert!((3..20).contains(&bench.sent().len()), "it backs off: {:?}", bench.sent());
+    assert!((2..20).contains(&bench.sent().len()), "it backs off: {:?}", bench.sent());
     assert_eq!(bench.stub.replicas("shop", "web"), 2);
 }
 
 #[tokio::test]
 async fn a_slow_server_is_given_up_at_the_deadline() {
-    let bench = bench(Duration::from_secs(1)).await;
-    bench.stub.next(1000, None, Fault::Late(Duration::from_secs(10)));
+    let bench = bench(Duration::from_secs(2)).await;
+    bench.stub.next(1000, None, Fault::Late(LATE));
     let started = Instant::now();
     let error = bench.cluster.scale(&bench.web).await.expect_err("no answer comes");
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
     assert!(error.to_string().contains("no answer within"), "{error}");
 }
 
 #[tokio::test]
 async fn a_port_without_a_server_is_unavailable() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("an address");
+    drop(free);
     let config = ClusterConfig {
-        server: Some("http://127.0.0.1:9".to_owned()),
-        deadline: Duration::from_millis(500),
+        server: Some(format!("http://{address}")),
+        deadline: Duration::from_secs(2),
         ..ClusterConfig::default()
     };
     let cluster = Cluster::connect(config).await.expect("no request is sent yet");
