@@ -337,6 +337,7 @@ fn pods_of(kind: &str) -> WorkloadKind {
         // An Argo Rollout names its pods as a Deployment does.
         "Deployment" | "Rollout" => WorkloadKind::Deployment,
         "StatefulSet" => WorkloadKind::StatefulSet,
+        "ReplicaSet" => WorkloadKind::ReplicaSet,
         _ => WorkloadKind::Other,
     }
 }

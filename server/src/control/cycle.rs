@@ -189,7 +189,9 @@ impl WorkloadLoop {
             }
             Some(Err(failure)) => {
                 let cause = match failure {
-                    ForecastFailure::TooShort { .. } => FallbackCause::HistoryTooShort,
+                    ForecastFailure::TooShort { .. } | ForecastFailure::TooGapped { .. } => {
+                        FallbackCause::HistoryTooShort
+                    }
                     _ => FallbackCause::ModelFailed,
                 };
                 self.forecast_failed(now, cause, &failure);
