@@ -32,7 +32,7 @@ pub enum TrainingEvent {
     },
     /// A portion of the forecasts is done that the intervals come from, and after them the scores
     /// of the network and those of the value one day before; each of the three counts anew.
-    Calibrated {
+    Evaluated {
         /// Forecasts done.
         done: usize,
         /// Forecasts to do.

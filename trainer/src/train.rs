@@ -164,7 +164,7 @@ impl Evaluation<'_> {
     ) -> Result<Backtest, TrainingError> {
         let plan =
             Plan { range: part.clone(), horizon: HORIZON, stride: 1, lookback: self.lookback };
-        let mut watch = |done, of| tell(observer, TrainingEvent::Calibrated { done, of });
+        let mut watch = |done, of| tell(observer, TrainingEvent::Evaluated { done, of });
         plan.run_watched(forecaster, self.view, &mut watch)
     }
 }

@@ -165,7 +165,7 @@ fn an_observer_sees_the_progress_and_can_cancel_within_a_batch() {
     assert_eq!(seen[5], TrainingEvent::Batch { epoch: 1, done: 5, of: 5 });
     assert!(matches!(seen[6], TrainingEvent::Epoch { epoch: 1, .. }));
     // The intervals, then the network's scores, then those of the value one day before.
-    assert_eq!(seen[13..16], [TrainingEvent::Calibrated { done: 29, of: 29 }; 3]);
+    assert_eq!(seen[13..16], [TrainingEvent::Evaluated { done: 29, of: 29 }; 3]);
     assert!(matches!(seen[16], TrainingEvent::Finished { epochs: 2, best_epoch: 2, .. }));
     let mut batches = 0;
     let mut cancelling = |event| match event {
@@ -188,7 +188,7 @@ fn calibration_and_scoring_can_be_cancelled() {
     for portion in 1..=3 {
         let mut portions = 0;
         let mut cancelling = |event| {
-            portions += usize::from(matches!(event, TrainingEvent::Calibrated { .. }));
+            portions += usize::from(matches!(event, TrainingEvent::Evaluated { .. }));
             if portions == portion { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let cancelled = train(series.view(), &config, Timestamp::UNIX_EPOCH, &mut cancelling);

@@ -48,7 +48,7 @@ impl TrainingProgress {
                 }
                 self.bar.set_message(message);
             }
-            TrainingEvent::Calibrated { .. } | TrainingEvent::Finished { .. } => {
+            TrainingEvent::Evaluated { .. } | TrainingEvent::Finished { .. } => {
                 self.bar.finish_and_clear();
             }
         }
