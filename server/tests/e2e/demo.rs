@@ -1,6 +1,6 @@
 //! `demo`: the main job on a machine with nothing else.
 
-use crate::binary::{json, refused, run};
+use crate::binary::{history_file, json, refused, run};
 
 #[test]
 fn one_full_round_as_json_beats_seasonal_naive() {
@@ -35,6 +35,34 @@ fn one_round_for_people_shows_scores_a_plot_and_the_decision() {
     for expected in ["28 days of synthetic CPU load, seed 3", "seasonal-naive", "●", "replicas"] {
         assert!(ended.stdout.contains(expected), "no {expected:?} in:\n{}", ended.stdout);
     }
+}
+
+#[test]
+fn the_last_day_of_a_history_is_played_back_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let history = history_file(dir.path(), 7);
+    let history = history.to_str().unwrap();
+    let ended = run(&[
+        "demo",
+        "--history",
+        history,
+        "--port",
+        "0",
+        "--epochs",
+        "1",
+        "--speed",
+        "20000",
+        "--per-replica",
+        "500m",
+        "--max-replicas",
+        "30",
+    ]);
+    assert!(ended.success, "{}", ended.stderr);
+    let decisions = ended.stdout.lines().filter(|line| line.contains("  replicas ")).count();
+    assert!(decisions > 20, "{}", ended.stdout);
+    assert!(ended.stdout.contains("Deployment of 2 to 30 replicas, 0.5 each"), "{}", ended.stdout);
+    let summary = ended.stdout.lines().last().unwrap();
+    assert!(summary.starts_with(&format!("{decisions} decisions, ")), "{summary}");
 }
 
 #[test]
