@@ -111,12 +111,6 @@ impl Ledger {
         Scores::of(outcomes.filter(|outcome| outcome.k == k), reference)
     }
 
-    /// The newest outcome of the nearest step: how wrong the last forecast of now was.
-    #[must_use]
-    pub fn latest(&self) -> Option<Matured> {
-        self.outcomes.iter().rev().find(|matured| matured.outcome.k == 0).copied()
-    }
-
     /// Forecasts that wait.
     #[must_use]
     pub fn pending(&self) -> usize {
@@ -150,14 +144,14 @@ mod tests {
         assert_eq!(ledger.pending(), 1);
         assert!(ledger.mature(series.view().prefix(100)).is_empty());
         assert_eq!(ledger.scores(&REFERENCE), None);
-        assert_eq!(ledger.mature(series.view().prefix(103)).len(), 3);
+        let matured = ledger.mature(series.view().prefix(103));
+        assert_eq!((matured.len(), matured[0].time), (3, forecast.time_at(0)));
         assert_eq!(ledger.mature(series.view().prefix(103)).len(), 0);
         assert_eq!(ledger.mature(series.view().prefix(112)).len(), 9);
         assert_eq!((ledger.pending(), ledger.unscored()), (0, 0));
         let scores = ledger.scores(&REFERENCE).unwrap();
         assert_eq!(scores.count, 12);
         assert_eq!(ledger.scores_at(11, &REFERENCE).unwrap().count, 1);
-        assert_eq!(ledger.latest().unwrap().time, forecast.time_at(0));
     }
 
     #[test]

@@ -94,8 +94,7 @@ pub(crate) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Runs the loops and answers on `listener` until [`Shared::stop`]; `decided` is told
-/// each decision.
+/// Runs the loops and answers on `listener` until [`Shared::stop`]; `decided` is told each decision.
 ///
 /// # Errors
 /// When a loop or the HTTP server fails.
