@@ -12,7 +12,9 @@
 mod artifact;
 mod device;
 mod digest;
+mod dropout;
 mod forecaster;
+mod fused;
 mod lstm;
 mod manifest;
 mod network;
@@ -22,9 +24,11 @@ mod wire;
 
 pub use artifact::{ARTIFACT_BYTES_MAX, Artifact, ArtifactError, LoadError, SaveError};
 pub use device::{Device, DeviceError, DeviceKind, DeviceKindError};
+pub use dropout::{DropoutMasks, TileMasks};
 pub use forecaster::{LstmForecaster, PointForecaster};
+pub use fused::{Adam, FusedNetwork, Isa, Peak, Tile, Workspace};
 pub use lstm::Lstm;
 pub use manifest::{DataSummary, Manifest, ScoresSummary, TrainingSummary};
-pub use network::{DropoutMasks, NetworkConfig, ReferenceNetwork};
+pub use network::{NetworkConfig, ReferenceNetwork};
 pub use random::{Purpose, stream};
-pub use weights::{Weights, WeightsError};
+pub use weights::{TENSORS, Weights, WeightsError};

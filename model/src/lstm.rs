@@ -26,12 +26,17 @@ impl Lstm {
         }
     }
 
+    /// Width of the state.
+    pub(crate) fn hidden(&self) -> usize {
+        self.bias.dims()[0] / 4
+    }
+
     /// The hidden state after each time step: from `[input, batch]` a step to `[hidden, batch]` a
     /// step. The state before the first step is zero.
     pub fn forward(&self, inputs: Vec<Tensor<2>>) -> Vec<Tensor<2>> {
         let Some(first) = inputs.first() else { return Vec::new() };
         let ([_, batch], device) = (first.dims(), first.device());
-        let hidden = self.bias.dims()[0] / 4;
+        let hidden = self.hidden();
         // The bias is one more row of the weights, fed by a row of ones: one product a time step
         // then yields all four gates.
         let weight = Tensor::cat(vec![self.weight.val(), self.bias.val().unsqueeze_dim(0)], 0);

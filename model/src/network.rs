@@ -3,8 +3,8 @@
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::Rng;
 
+use crate::dropout::DropoutMasks;
 use crate::lstm::Lstm;
 use crate::weights::{TENSORS, Weights};
 
@@ -66,13 +66,14 @@ impl ReferenceNetwork {
         let steps = windows.dims()[0];
         let inputs = (0..steps).map(|t| windows.clone().narrow(0, t, 1)).collect();
         let mut sequence = self.lstm_1.forward(inputs);
+        let (hidden, device) = (self.lstm_1.hidden(), windows.device());
         if let Some(masks) = masks {
-            let masked = |(t, state): (usize, Tensor<2>)| state * masks.at_step(t);
-            sequence = sequence.into_iter().enumerate().map(masked).collect();
+            let masks = masks.sequence(hidden, &device);
+            sequence = sequence.into_iter().zip(masks).map(|(state, mask)| state * mask).collect();
         }
         let mut last = self.lstm_2.forward(sequence).pop().expect("a window has at least one step");
         if let Some(masks) = masks {
-            last = last * masks.last.clone();
+            last = last * masks.last(hidden, &device);
         }
         affine(&self.output, affine(&self.dense, last))
     }
@@ -119,48 +120,5 @@ fn affine(linear: &Linear, x: Tensor<2>) -> Tensor<2> {
     match &linear.bias {
         Some(bias) => product + bias.val().unsqueeze_dim(1),
         None => product,
-    }
-}
-
-/// What dropout multiplies activations with: 0, or 1/(1 − p) so that their mean stays (inverted
-/// dropout, Srivastava et al., 2014). They are data, so that the same seed drops the same values
-/// on every device.
-#[derive(Clone, Debug)]
-pub struct DropoutMasks {
-    /// After the first layer: `[lookback × hidden, batch]`, time-major.
-    sequence: Tensor<2>,
-    /// After the second layer: `[hidden, batch]`.
-    last: Tensor<2>,
-}
-
-impl DropoutMasks {
-    /// Draws masks for one batch.
-    pub fn draw(config: &NetworkConfig, batch: usize, rng: &mut impl Rng, device: &Device) -> Self {
-        let NetworkConfig { lookback, hidden, dropout, .. } = *config;
-        let kept = (1.0 / (1.0 - dropout)) as f32;
-        let threshold = (dropout * f64::from(u32::MAX)) as u32;
-        let mut mask = |rows: usize| {
-            let draw = |_| if rng.next_u32() < threshold { 0.0 } else { kept };
-            (0..rows * batch).map(draw).collect::<Vec<f32>>()
-        };
-        let (sequence, last) = (mask(lookback * hidden), mask(hidden));
-        Self::from_values(sequence, last, hidden, device)
-    }
-
-    /// Masks from their numbers: `sequence` is `[lookback, hidden, batch]`, `last`
-    /// `[hidden, batch]`, row-major.
-    #[must_use]
-    pub fn from_values(sequence: Vec<f32>, last: Vec<f32>, hidden: usize, device: &Device) -> Self {
-        let batch = last.len() / hidden;
-        let rows = sequence.len() / batch;
-        Self {
-            sequence: Tensor::from_data(TensorData::new(sequence, [rows, batch]), device),
-            last: Tensor::from_data(TensorData::new(last, [hidden, batch]), device),
-        }
-    }
-
-    fn at_step(&self, t: usize) -> Tensor<2> {
-        let hidden = self.last.dims()[0];
-        self.sequence.clone().narrow(0, t * hidden, hidden)
     }
 }

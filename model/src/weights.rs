@@ -6,7 +6,7 @@ use crate::network::NetworkConfig;
 use crate::random::{Purpose, normal, stream, unit};
 
 /// Number of tensors in a network.
-pub(crate) const TENSORS: usize = 8;
+pub const TENSORS: usize = 8;
 
 /// The weights of a network: right shapes, all finite.
 #[derive(Clone, PartialEq, Debug)]
@@ -104,6 +104,11 @@ impl Weights {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, Vec<usize>, &[f32])> {
         let named = layout(&self.config).into_iter().zip(&self.tensors);
         named.map(|((name, shape), values)| (name, shape, values.as_slice()))
+    }
+
+    /// The numbers of all tensors.
+    pub(crate) fn tensors(&self) -> &[Vec<f32>; TENSORS] {
+        &self.tensors
     }
 
     /// The numbers of the tensor `index`.

@@ -145,7 +145,7 @@ impl<'a> Fit<'a> {
         let options = self.config.options();
         let share = indices.len().div_ceil(options.threads);
         let mut draw = |share: &'_ [usize]| {
-            DropoutMasks::draw(&options.network, share.len(), &mut self.dropout, &self.device)
+            DropoutMasks::draw(&options.network, share.len(), || self.dropout.next_u64())
         };
         let shares: Vec<_> = indices.chunks(share).map(|share| (share, draw(share))).collect();
         let count = indices.len() as f64;

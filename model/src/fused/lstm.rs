@@ -1,0 +1,178 @@
+//! An LSTM layer on tiles of sixteen sequences, forward and backward through time.
+
+use super::cell::{CellBackward, CellForward};
+use super::outer::{OuterProducts, Steps};
+use super::product::Packed;
+use super::simd::{Isa, Row};
+
+/// The weights of a layer, packed for both directions.
+#[derive(Clone, Debug)]
+pub(crate) struct LstmLayer {
+    isa: Isa,
+    inputs: usize,
+    hidden: usize,
+    forward: Packed,
+    /// To the inputs, where a gradient is asked for, and to the state before.
+    backward: Packed,
+    input_gradient: bool,
+}
+
+/// What a layer remembers of one tile, from its forward to its backward pass.
+#[derive(Clone, Debug)]
+pub(crate) struct Tape {
+    steps: usize,
+    inputs: usize,
+    hidden: usize,
+    /// Rows of a step in `gates`.
+    stride: usize,
+    /// `[steps, inputs + hidden]`: what each step is fed, its input and the state before it.
+    fed: Vec<Row>,
+    /// `[hidden]`: the state after the last step.
+    last: Vec<Row>,
+    /// `[steps, stride]`: activated gates, and after the backward pass the derivatives by their sums.
+    gates: Vec<Row>,
+    /// `[steps + 1, hidden]`: the cells before each step, and after the last.
+    cells: Vec<Row>,
+    /// `[steps, hidden]`: tanh of the cells after each step.
+    squashed: Vec<Row>,
+    /// `[hidden]`: the loss's derivative by the cells.
+    d_cell: Vec<Row>,
+    /// `[stride]`: the sum of the derivatives in `gates`.
+    d_bias: Vec<Row>,
+    /// The derivatives by what was fed to a step, filled up to whole blocks.
+    d_fed: Vec<Row>,
+}
+
+impl LstmLayer {
+    /// A layer of zeros. `input_gradient`: whether the loss's derivative by the input is needed,
+    /// which it is not for the first layer.
+    pub(crate) fn new(inputs: usize, hidden: usize, input_gradient: bool, isa: Isa) -> Self {
+        let fed = if input_gradient { inputs + hidden } else { hidden };
+        let forward = Packed::new(inputs + hidden, 4 * hidden, isa);
+        let backward = Packed::new(4 * hidden, fed, isa);
+        Self { isa, inputs, hidden, forward, backward, input_gradient }
+    }
+
+    /// Takes weights `[inputs + hidden, 4 × hidden]`, gates i, f, g, o, and biases `[4 × hidden]`.
+    pub(crate) fn set(&mut self, weight: &[f32], bias: &[f32]) {
+        self.forward.set(weight, bias);
+        let skipped = if self.input_gradient { 0 } else { self.inputs };
+        self.backward.set_transposed(&weight[skipped * 4 * self.hidden..]);
+    }
+
+    /// Room for `steps` steps.
+    pub(crate) fn tape(&self, steps: usize) -> Tape {
+        let (inputs, hidden) = (self.inputs, self.hidden);
+        // An odd multiple of eight cache lines, so that the same gate of all steps spreads over the
+        // sets of a first-level cache.
+        let stride = (self.forward.rows().div_ceil(8) | 1) * 8;
+        let rows = |count| vec![Row::ZERO; count];
+        Tape {
+            steps,
+            inputs,
+            hidden,
+            stride,
+            fed: rows(steps * (inputs + hidden)),
+            last: rows(hidden),
+            gates: rows(steps * stride),
+            cells: rows((steps + 1) * hidden),
+            squashed: rows(steps * hidden),
+            d_cell: rows(hidden),
+            d_bias: rows(stride),
+            d_fed: rows(self.backward.rows()),
+        }
+    }
+
+    /// Step `t`, after the steps before it; its input is in [`Tape::input_mut`].
+    pub(crate) fn forward_step(&self, tape: &mut Tape, t: usize) {
+        let (hidden, width) = (self.hidden, self.inputs + self.hidden);
+        let (fed, later) = tape.fed[t * width..].split_at_mut(width);
+        // The state before the first step is zero.
+        let known = if t == 0 { self.inputs } else { width };
+        let gates = &mut tape.gates[t * tape.stride..(t + 1) * tape.stride];
+        self.forward.apply(&fed[..known], gates);
+        let (before, after) = tape.cells[t * hidden..].split_at_mut(hidden);
+        let state = match later.get_mut(self.inputs..width) {
+            Some(next) => next,
+            None => &mut tape.last,
+        };
+        self.isa.run(CellForward {
+            gates,
+            cell_before: before,
+            cell: &mut after[..hidden],
+            squashed: &mut tape.squashed[t * hidden..(t + 1) * hidden],
+            state,
+        });
+    }
+
+    /// Step `t` backwards, after the steps behind it. The derivatives by the state after it, but
+    /// for what comes from the steps behind it, are in `d_state` `[hidden]`; those of the steps
+    /// behind it are added to them.
+    pub(crate) fn backward_step(&self, tape: &mut Tape, t: usize, d_state: &mut [Row]) {
+        let hidden = self.hidden;
+        if t + 1 == tape.steps {
+            tape.d_cell.fill(Row::ZERO);
+            tape.d_bias.fill(Row::ZERO);
+        } else {
+            let from = self.backward_state();
+            add_rows(d_state, &tape.d_fed[from..from + hidden]);
+        }
+        let gates = &mut tape.gates[t * tape.stride..(t + 1) * tape.stride];
+        self.isa.run(CellBackward {
+            gates,
+            cell_before: &tape.cells[t * hidden..(t + 1) * hidden],
+            squashed: &tape.squashed[t * hidden..(t + 1) * hidden],
+            d_state,
+            d_cell: &mut tape.d_cell,
+            d_bias: &mut tape.d_bias,
+        });
+        if t > 0 || self.input_gradient {
+            self.backward.apply(&gates[..4 * hidden], &mut tape.d_fed);
+        }
+    }
+
+    /// Where the derivatives by the state begin in `d_fed`.
+    fn backward_state(&self) -> usize {
+        if self.input_gradient { self.inputs } else { 0 }
+    }
+
+    /// Adds the gradients of a tape whose backward pass is done, in the shapes of [`Self::set`].
+    pub(crate) fn add_gradients(&self, tape: &Tape, weight: &mut [f32], bias: &mut [f32]) {
+        let (width, gates) = (self.inputs + self.hidden, 4 * self.hidden);
+        self.isa.run(OuterProducts {
+            inputs: Steps { rows: &tape.fed, stride: width, first: 0, count: width },
+            derivatives: Steps { rows: &tape.gates, stride: tape.stride, first: 0, count: gates },
+            gradient: weight,
+        });
+        for (bias, row) in bias.iter_mut().zip(&tape.d_bias) {
+            *bias += row.0.iter().sum::<f32>();
+        }
+    }
+}
+
+impl Tape {
+    /// The input of step `t`: `[inputs]`.
+    pub(crate) fn input_mut(&mut self, t: usize) -> &mut [Row] {
+        let at = t * (self.inputs + self.hidden);
+        &mut self.fed[at..at + self.inputs]
+    }
+
+    /// The state after step `t`: `[hidden]`.
+    pub(crate) fn state(&self, t: usize) -> &[Row] {
+        let at = (t + 1) * (self.inputs + self.hidden) + self.inputs;
+        self.fed.get(at..at + self.hidden).unwrap_or(&self.last)
+    }
+
+    /// The loss's derivative by the input of the step that was last run backwards: `[inputs]`.
+    pub(crate) fn d_input(&self) -> &[Row] {
+        &self.d_fed[..self.inputs]
+    }
+}
+
+fn add_rows(to: &mut [Row], rows: &[Row]) {
+    for (to, row) in to.iter_mut().zip(rows) {
+        for (to, x) in to.0.iter_mut().zip(row.0) {
+            *to += x;
+        }
+    }
+}
