@@ -4,47 +4,58 @@
 //! device and with any number of threads.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use fused::{LANES, Mask};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::fused::{LANES, Row};
 use crate::network::NetworkConfig;
 
-/// What the activations of a tile of sixteen samples are multiplied with: 0, or 1/(1 − p) so that
-/// their mean stays.
+/// Which activations of a tile of sixteen samples are kept, and what they are multiplied with:
+/// 1/(1 − p), so that their mean stays.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TileMasks {
+    pub(crate) scale: f32,
     /// After the first layer: `[lookback × hidden]`, time-major.
-    pub(crate) sequence: Vec<Row>,
+    pub(crate) sequence: Vec<Mask>,
     /// After the second layer: `[hidden]`.
-    pub(crate) last: Vec<Row>,
+    pub(crate) last: Vec<Mask>,
 }
 
 impl TileMasks {
     /// Masks that drop nothing and do not scale.
     #[must_use]
     pub fn none(config: &NetworkConfig) -> Self {
-        let ones = |rows| vec![Row([1.0; LANES]); rows];
-        Self { sequence: ones(config.lookback * config.hidden), last: ones(config.hidden) }
+        let all = |rows| vec![Mask::MAX; rows];
+        let sequence = all(config.lookback * config.hidden);
+        Self { scale: 1.0, sequence, last: all(config.hidden) }
     }
 
-    /// Draws the masks anew.
+    /// Draws the masks anew, for the share `dropout` to be dropped.
     pub fn draw(&mut self, dropout: f64, seed: u64) {
-        // Of 65 536 values, so that a number of 64 bits decides four: p is met to 8e-6.
-        let threshold = (dropout * 65_536.0).round() as u16;
-        let kept = (1.0 / (1.0 - dropout)) as f32;
+        self.scale = (1.0 / (1.0 - dropout)) as f32;
+        // The share is met to 2⁻¹⁷, with sixteen bits of randomness for each activation.
+        let kept = ((1.0 - dropout) * 65_536.0).round() as u32;
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-        for row in self.sequence.iter_mut().chain(&mut self.last) {
-            let mut drawn = [0_u16; LANES];
-            for four in drawn.as_chunks_mut::<4>().0 {
-                let bits = rng.next_u64();
-                *four = [bits as u16, (bits >> 16) as u16, (bits >> 32) as u16, (bits >> 48) as u16];
-            }
-            for (mask, drawn) in row.0.iter_mut().zip(drawn) {
-                *mask = if drawn < threshold { 0.0 } else { kept };
+        for rows in self.sequence.chunks_mut(4).chain(self.last.chunks_mut(4)) {
+            let drawn = bernoulli(kept, &mut rng);
+            for (r, mask) in rows.iter_mut().enumerate() {
+                *mask = (drawn >> (16 * r)) as Mask;
             }
         }
     }
+}
+
+/// 64 bits, each of them one in `share` of 65 536 cases: with u uniform and the binary digits of
+/// u compared to those of the share from the last to the first, a digit 1 of the share is an "or"
+/// and a digit 0 an "and".
+fn bernoulli(share: u32, rng: &mut impl Rng) -> u64 {
+    if share >= 65_536 {
+        return u64::MAX;
+    }
+    (share.trailing_zeros()..16).fold(0, |drawn, digit| {
+        let random = rng.next_u64();
+        if share >> digit & 1 == 1 { drawn | random } else { drawn & random }
+    })
 }
 
 /// The masks of a batch, tile by tile.
@@ -65,21 +76,22 @@ impl DropoutMasks {
         Self { batch, tiles: (0..batch.div_ceil(LANES)).map(draw).collect() }
     }
 
-    /// Masks from their numbers: `sequence` is `[lookback, hidden, batch]`, `last`
-    /// `[hidden, batch]`, row-major.
+    /// Masks from their numbers, each 0 or 1/(1 − p): `sequence` is `[lookback, hidden, batch]`,
+    /// `last` `[hidden, batch]`, row-major.
     #[must_use]
     pub fn from_values(sequence: &[f32], last: &[f32], batch: usize) -> Self {
+        let scale = sequence.iter().chain(last).copied().fold(0.0, f32::max);
+        let mask = |samples: &[f32]| {
+            let bits = samples.iter().enumerate().filter(|(_, value)| **value != 0.0);
+            bits.fold(0, |mask: Mask, (lane, _)| mask | 1 << lane)
+        };
         let tile = |tile: usize| {
-            let rows = |values: &[f32]| -> Vec<Row> {
-                let row = |samples: &[f32]| {
-                    let mut row = Row::ZERO;
-                    let samples = samples.iter().skip(tile * LANES);
-                    row.0.iter_mut().zip(samples).for_each(|(lane, sample)| *lane = *sample);
-                    row
-                };
-                values.chunks(batch).map(row).collect()
+            let first = tile * LANES;
+            let masks = |values: &[f32]| -> Vec<Mask> {
+                let of_tile = |row: &[f32]| mask(&row[first..row.len().min(first + LANES)]);
+                values.chunks(batch).map(of_tile).collect()
             };
-            TileMasks { sequence: rows(sequence), last: rows(last) }
+            TileMasks { scale, sequence: masks(sequence), last: masks(last) }
         };
         Self { batch, tiles: (0..batch.div_ceil(LANES)).map(tile).collect() }
     }
@@ -93,9 +105,8 @@ impl DropoutMasks {
     /// After the first layer, a step each: `[hidden, batch]`.
     pub(crate) fn sequence(&self, hidden: usize, device: &Device) -> Vec<Tensor<2>> {
         let steps = self.tiles.first().map_or(0, |tile| tile.sequence.len() / hidden);
-        let step = |t| {
-            self.tensor(hidden, |tile| &tile.sequence[t * hidden..(t + 1) * hidden], device)
-        };
+        let step =
+            |t| self.tensor(hidden, |tile| &tile.sequence[t * hidden..(t + 1) * hidden], device);
         (0..steps).map(step).collect()
     }
 
@@ -107,11 +118,64 @@ impl DropoutMasks {
     fn tensor<'a>(
         &'a self,
         rows: usize,
-        of: impl Fn(&'a TileMasks) -> &'a [Row],
+        of: impl Fn(&'a TileMasks) -> &'a [Mask],
         device: &Device,
     ) -> Tensor<2> {
-        let row = |r: usize| self.tiles.iter().flat_map({ let of = &of; move |tile| of(tile)[r].0 });
-        let values: Vec<f32> = (0..rows).flat_map(|r| row(r).take(self.batch)).collect();
+        let factor = |row: usize, sample: usize| {
+            let tile = &self.tiles[sample / LANES];
+            let kept = of(tile)[row] >> (sample % LANES) & 1 == 1;
+            if kept { tile.scale } else { 0.0 }
+        };
+        let factor = &factor;
+        let values: Vec<f32> = (0..rows)
+            .flat_map(|row| (0..self.batch).map(move |sample| factor(row, sample)))
+            .collect();
         Tensor::from_data(TensorData::new(values, [rows, self.batch]), device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: NetworkConfig = NetworkConfig::REFERENCE;
+
+    fn drawn(dropout: f64, seed: u64) -> TileMasks {
+        let mut masks = TileMasks::none(&CONFIG);
+        masks.draw(dropout, seed);
+        masks
+    }
+
+    #[test]
+    fn as_many_are_kept_as_asked_for_and_their_mean_stays() {
+        for dropout in [0.0, 0.1, 0.2, 0.5, 0.9] {
+            let masks: Vec<TileMasks> = (0..50).map(|seed| drawn(dropout, seed)).collect();
+            let bits = |masks: &TileMasks| {
+                masks.sequence.iter().chain(&masks.last).map(|mask| mask.count_ones()).sum::<u32>()
+            };
+            let kept: u32 = masks.iter().map(bits).sum();
+            let share = f64::from(kept) / (50.0 * 16.0 * (24.0 * 50.0 + 50.0));
+            // Five standard deviations of a million draws.
+            assert!((share - (1.0 - dropout)).abs() < 0.0025, "{dropout}: {share}");
+            let scale = f64::from(masks[0].scale);
+            assert!((scale * (1.0 - dropout) - 1.0).abs() < 1e-6, "{dropout}: {scale}");
+        }
+    }
+
+    #[test]
+    fn every_lane_and_every_row_has_its_own() {
+        let masks = drawn(0.5, 7);
+        for lane in 0..LANES {
+            let kept = masks.sequence.iter().filter(|mask| **mask >> lane & 1 == 1).count();
+            assert!((480..720).contains(&kept), "lane {lane}: {kept} of 1200");
+        }
+        let same = masks.sequence.windows(2).filter(|pair| pair[0] == pair[1]).count();
+        assert!(same < 5, "{same} rows repeat the one before");
+    }
+
+    #[test]
+    fn the_seed_decides() {
+        assert_eq!(drawn(0.2, 1), drawn(0.2, 1));
+        assert_ne!(drawn(0.2, 1), drawn(0.2, 2));
     }
 }

@@ -7,8 +7,10 @@ use forecast::{
 };
 
 use burn::tensor::{Tensor, TensorData};
+use fused::Isa;
 
-use crate::device::Device;
+use crate::autoregressor::Autoregressor;
+use crate::device::{Device, DeviceKind};
 use crate::network::{NetworkConfig, ReferenceNetwork};
 use crate::weights::Weights;
 
@@ -19,18 +21,29 @@ const BATCH_MAX: usize = 512;
 /// A network without intervals: plain numbers in, plain numbers out.
 #[derive(Clone, Debug)]
 pub struct PointForecaster {
-    network: ReferenceNetwork,
+    network: Network,
     config: NetworkConfig,
     scaler: MinMaxScaler,
-    device: Device,
+}
+
+/// A network where it is computed.
+#[derive(Clone, Debug)]
+enum Network {
+    /// On the CPU, by our own kernels.
+    Fused(Autoregressor),
+    /// On any other device, by Burn.
+    Burn(ReferenceNetwork, Device),
 }
 
 impl PointForecaster {
     /// The network with these weights, on `device`.
     #[must_use]
     pub fn new(weights: &Weights, scaler: MinMaxScaler, device: &Device) -> Self {
-        let network = ReferenceNetwork::new(weights, device.tensors());
-        Self { network, config: weights.config(), scaler, device: device.clone() }
+        let network = match device.kind() {
+            DeviceKind::Cpu => Network::Fused(Autoregressor::new(weights, Isa::best())),
+            _ => Network::Burn(ReferenceNetwork::new(weights, device.tensors()), device.clone()),
+        };
+        Self { network, config: weights.config(), scaler }
     }
 
     /// The next `horizon` loads after each of `windows`, each of which is the last `lookback`
@@ -93,11 +106,7 @@ impl PointForecaster {
         let (lookback, batch) = (self.config.lookback, windows.len());
         let scaled = |t: usize| windows.iter().map(move |w| self.scaler.transform(w[t]) as f32);
         let known: Vec<f32> = (0..lookback).flat_map(scaled).collect();
-        let known = TensorData::new(known, [lookback, batch]);
-        let known = Tensor::<2>::from_data(known, self.device.tensors());
-        let predicted = self.network.autoregress(known, horizon);
-        let predicted: Vec<f32> =
-            predicted.try_into_vec_as().map_err(|e| ForecastFailure::Model(e.to_string()))?;
+        let predicted = self.network.autoregress(known, batch, horizon)?;
         let load = |k: usize, i: usize| {
             let load = self.scaler.inverse(f64::from(predicted[k * batch + i]));
             // A load is never negative; a value that is no number must not become zero.
@@ -108,6 +117,27 @@ impl PointForecaster {
             }
         };
         (0..batch).map(|i| (0..horizon).map(|k| load(k, i)).collect()).collect()
+    }
+}
+
+impl Network {
+    /// From scaled windows `[lookback, batch]` to `[horizon, batch]`.
+    fn autoregress(
+        &self,
+        known: Vec<f32>,
+        batch: usize,
+        horizon: usize,
+    ) -> Result<Vec<f32>, ForecastFailure> {
+        match self {
+            Self::Fused(network) => Ok(network.forecast(&known, batch, horizon)),
+            Self::Burn(network, device) => {
+                let lookback = known.len() / batch;
+                let known = TensorData::new(known, [lookback, batch]);
+                let known = Tensor::<2>::from_data(known, device.tensors());
+                let predicted = network.autoregress(known, horizon);
+                predicted.try_into_vec_as().map_err(|e| ForecastFailure::Model(e.to_string()))
+            }
+        }
     }
 }
 

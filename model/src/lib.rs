@@ -10,11 +10,12 @@
 //! `trainer`. What is absent on purpose: no clock (`created` is an argument), no training.
 
 mod artifact;
+mod autoregressor;
 mod device;
 mod digest;
 mod dropout;
 mod forecaster;
-mod fused;
+mod fused_network;
 mod lstm;
 mod manifest;
 mod network;
@@ -23,10 +24,12 @@ mod weights;
 mod wire;
 
 pub use artifact::{ARTIFACT_BYTES_MAX, Artifact, ArtifactError, LoadError, SaveError};
+pub use autoregressor::Autoregressor;
 pub use device::{Device, DeviceError, DeviceKind, DeviceKindError};
 pub use dropout::{DropoutMasks, TileMasks};
 pub use forecaster::{LstmForecaster, PointForecaster};
-pub use fused::{Adam, FusedNetwork, Isa, Peak, Tile, Workspace};
+pub use fused::{Adam, Isa, Peak};
+pub use fused_network::{FusedNetwork, Tile, Workspace};
 pub use lstm::Lstm;
 pub use manifest::{DataSummary, Manifest, ScoresSummary, TrainingSummary};
 pub use network::{NetworkConfig, ReferenceNetwork};

@@ -1,11 +1,12 @@
 //! The network against PyTorch: forward pass, loss, gradients, Adam and autoregression, on every
-//! device that this build has. The numbers are made by `benches/peers/golden.py`.
+//! device of Burn's that this build has and on every instruction set of our own kernels. The numbers are made by `benches/peers/golden.py`.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Tensor, TensorData};
 use model::{
-    Device, DeviceError, DeviceKind, DropoutMasks, NetworkConfig, ReferenceNetwork, Weights,
+    Adam, Autoregressor, Device, DeviceError, DeviceKind, DropoutMasks, FusedNetwork, Isa,
+    NetworkConfig, ReferenceNetwork, TENSORS, Tile, Weights,
 };
 use serde::Deserialize;
 
@@ -188,7 +189,7 @@ fn three_steps_of_adam_are_those_of_pytorch() {
             let batch = setup.golden.batch;
             let sequence = setup.generator.mask(CONFIG.lookback * CONFIG.hidden * batch);
             let last = setup.generator.mask(CONFIG.hidden * batch);
-            let masks = DropoutMasks::from_values(sequence, last, CONFIG.hidden, &place);
+            let masks = DropoutMasks::from_values(&sequence, &last, batch);
             let windows = tensor(&setup.windows, CONFIG.lookback, &place);
             let errors = network.forward(windows, Some(&masks)) - tensor(&setup.targets, 1, &place);
             let loss = errors.square().mean();
@@ -207,4 +208,89 @@ fn three_steps_of_adam_are_those_of_pytorch() {
             }
         }
     }
+}
+
+/// The golden batch as a tile.
+fn tile(setup: &Setup) -> Tile {
+    let mut tile = Tile::new(CONFIG.lookback);
+    let batch = setup.golden.batch;
+    for (i, target) in setup.targets.iter().enumerate() {
+        let window: Vec<f32> = setup.windows.iter().skip(i).step_by(batch).copied().collect();
+        tile.push(&window, *target);
+    }
+    tile
+}
+
+#[test]
+fn the_fused_forward_pass_is_that_of_pytorch() {
+    let setup = setup();
+    for isa in Isa::all() {
+        let network = FusedNetwork::new(&setup.weights, isa);
+        let mut workspace = network.workspace();
+        let got = network.predictions(&tile(&setup), &mut workspace);
+        assert_close(&format!("forward on {}", isa.name()), got, &setup.golden.forward);
+    }
+}
+
+#[test]
+fn the_fused_autoregression_is_that_of_pytorch() {
+    let setup = setup();
+    let horizon = setup.golden.autoregression.len();
+    for isa in Isa::all() {
+        let network = Autoregressor::new(&setup.weights, isa);
+        // A few series, as many as a tile has, and more than that.
+        for copies in [1, 2, 3] {
+            let repeated = |steps: &[f32]| -> Vec<f32> {
+                steps.chunks(setup.golden.batch).flat_map(|step| step.repeat(copies)).collect()
+            };
+            let series = copies * setup.golden.batch;
+            let got = network.forecast(&repeated(&setup.windows), series, horizon);
+            let expected: Vec<f64> =
+                setup.golden.autoregression.iter().flat_map(|step| step.repeat(copies)).collect();
+            assert_close(&format!("{series} series on {}", isa.name()), &got, &expected);
+        }
+    }
+}
+
+#[test]
+fn three_fused_steps_of_adam_are_those_of_pytorch() {
+    for isa in Isa::all() {
+        let mut setup = setup();
+        let batch = setup.golden.batch;
+        let mut network = FusedNetwork::new(&setup.weights, isa);
+        let mut workspace = network.workspace();
+        let mut parameters: [Vec<f32>; TENSORS] = values(&setup.weights);
+        let mut adam = Adam::new(1e-3, &parameters.each_ref().map(Vec::len), isa);
+        for (i, expected) in setup.golden.steps.iter().enumerate() {
+            let what = |part| format!("{part} at step {} on {}", i + 1, isa.name());
+            let sequence = setup.generator.mask(CONFIG.lookback * CONFIG.hidden * batch);
+            let last = setup.generator.mask(CONFIG.hidden * batch);
+            let masks = DropoutMasks::from_values(&sequence, &last, batch);
+            let mut gradients = parameters.clone();
+            gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
+            let tile = tile(&setup);
+            let squared_errors = network.add_gradients(
+                &tile,
+                &masks.tiles()[0],
+                batch,
+                &mut workspace,
+                &mut gradients,
+            );
+            let loss = (squared_errors / batch as f64) as f32;
+            assert_close(&what("loss"), &[loss], &[expected.loss]);
+            if let Some(expected) = &expected.gradients {
+                assert_named(&what("gradient"), &setup.weights, &gradients, expected);
+            }
+            adam.step(&mut parameters, &gradients);
+            network.set(&parameters);
+            if let Some(expected) = &expected.parameters {
+                assert_named(&what("parameter"), &setup.weights, &parameters, expected);
+            }
+        }
+    }
+}
+
+fn values(weights: &Weights) -> [Vec<f32>; TENSORS] {
+    let values: Vec<Vec<f32>> = weights.iter().map(|(_, _, values)| values.to_vec()).collect();
+    values.try_into().expect("a network has so many tensors")
 }

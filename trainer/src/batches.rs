@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use forecast::scale::MinMaxScaler;
 use forecast::windows::Windows;
+use model::Tile;
 
 /// Scaled windows and the value that follows each.
 #[derive(Clone, Debug)]
@@ -35,6 +36,12 @@ impl Examples {
 
     pub(crate) fn len(&self) -> usize {
         self.targets.len()
+    }
+
+    /// Adds an example to a tile.
+    pub(crate) fn push(&self, index: usize, tile: &mut Tile) {
+        let window = &self.windows[index * self.lookback..][..self.lookback];
+        tile.push(window, self.targets[index]);
     }
 
     /// The examples `indices`. They are gathered on the host: a batch is a few kilobytes, less than

@@ -24,9 +24,8 @@ pub struct TrainingOptions {
     pub patience: Option<usize>,
     /// Decides the initial weights, the order of the windows and the dropout.
     pub seed: u64,
-    /// Threads. Each batch is divided among them and their gradients are added in a fixed order:
-    /// the same seed, threads and device yield the same weights; another number of threads differs
-    /// by rounding.
+    /// Threads on the device `cpu`, of which each takes tiles of sixteen windows of a batch. Their
+    /// gradients are added in the order of the tiles: any number yields the same weights.
     pub threads: usize,
     /// Where the network is computed.
     pub device: DeviceKind,
@@ -115,11 +114,11 @@ impl TrainingConfig {
 
     /// A text that tells apart the configurations that lead to other weights.
     pub(crate) fn fingerprint_text(&self) -> String {
-        let TrainingOptions { epochs, patience, seed, threads, batch, learning_rate, .. } = self.0;
+        let TrainingOptions { epochs, patience, seed, batch, learning_rate, .. } = self.0;
         let NetworkConfig { lookback, hidden, dense, dropout } = self.0.network;
         let mut text = format!("epochs {epochs} patience {patience:?} seed {seed} batch {batch}");
         // Writing to a string does not fail.
-        let _ = write!(text, " learning_rate {learning_rate} threads {threads}");
+        let _ = write!(text, " learning_rate {learning_rate}");
         let _ =
             write!(text, " lookback {lookback} hidden {hidden} dense {dense} dropout {dropout}");
         text

@@ -1,26 +1,19 @@
-//! The epochs: gradients, Adam, validation, early stopping.
+//! The epochs: steps in a new order each time, validation, early stopping.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use burn::module::Module;
-use burn::optim::{AdamConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Tensor};
-use model::{DropoutMasks, Purpose, ReferenceNetwork, Weights, stream};
+use model::{Device, DeviceKind, Purpose, TENSORS, Weights, stream};
 use rand::Rng;
-use rand_chacha::ChaCha8Rng;
-use rayon::ThreadPool;
-use rayon::prelude::*;
 
 use crate::batches::Examples;
-use crate::config::TrainingConfig;
+use crate::burn_engine::BurnEngine;
+use crate::config::{TrainingConfig, TrainingOptions};
+use crate::engine::Engine;
 use crate::error::TrainingError;
 use crate::event::TrainingEvent;
-
-/// Adam's ε as in PyTorch; Keras has 1e-7 and Burn 1e-5.
-const ADAM_EPSILON: f32 = 1e-8;
-/// Validation windows that are run through the network at once.
-const VALIDATION_BATCH: usize = 512;
+use crate::fused_engine::{FusedEngine, Shared};
+use crate::team::Team;
 
 /// Who is told, and may cancel.
 pub(crate) type Observer<'a> = dyn FnMut(TrainingEvent) -> ControlFlow<()> + 'a;
@@ -48,150 +41,75 @@ pub(crate) fn fit(
     train: &Examples,
     validation: &Examples,
     config: &TrainingConfig,
-    device: &model::Device,
+    device: &Device,
     observer: &mut Observer<'_>,
 ) -> Result<Fitted, TrainingError> {
     let options = config.options();
-    let mut fit = Fit::start(train, config, device)?;
-    let mut best = (f64::INFINITY, 0, fit.network.valid());
-    let (mut train_loss, mut validation_loss) = (Vec::new(), Vec::new());
+    let weights = Weights::initial(options.network, options.seed);
+    if device.kind() == DeviceKind::Cpu {
+        let shared = Shared::new(options, train, validation, &weights);
+        Team::with(shared.threads(), &|tile| shared.work(tile), |team| {
+            let mut engine = FusedEngine::new(&shared, team, &weights);
+            epochs(&mut engine, train.len(), options, observer)
+        })
+    } else {
+        let mut engine = BurnEngine::new(options, train, validation, &weights, device);
+        epochs(&mut engine, train.len(), options, observer)
+    }
+}
+
+/// The best epoch so far.
+struct Best {
+    epoch: usize,
+    validation_loss: f64,
+    weights: [Vec<f32>; TENSORS],
+}
+
+fn epochs(
+    engine: &mut dyn Engine,
+    windows: usize,
+    options: &TrainingOptions,
+    observer: &mut Observer<'_>,
+) -> Result<Fitted, TrainingError> {
+    let mut order: Vec<usize> = (0..windows).collect();
+    let mut shuffling = stream(options.seed, Purpose::Shuffling);
+    let mut best = Best { epoch: 0, validation_loss: f64::INFINITY, weights: engine.weights()? };
+    let (mut train_losses, mut validation_losses) = (Vec::new(), Vec::new());
     let mut stopped_early = false;
     for epoch in 1..=options.epochs {
         let started = Instant::now();
-        let mut on_batch = |done, of| tell(observer, TrainingEvent::Batch { epoch, done, of });
-        train_loss.push(fit.epoch(&mut on_batch)?);
-        validation_loss.push(fit.loss(validation)?);
-        let (trained, validated) = (train_loss[epoch - 1], validation_loss[epoch - 1]);
-        if !(trained.is_finite() && validated.is_finite()) {
+        shuffle(&mut order, &mut shuffling);
+        let batches = windows.div_ceil(options.batch);
+        for (done, indices) in order.chunks(options.batch).enumerate() {
+            engine.step(indices);
+            tell(observer, TrainingEvent::Batch { epoch, done: done + 1, of: batches })?;
+        }
+        let train_loss = engine.take_squared_errors()? / windows as f64;
+        let validation_loss = engine.validation_loss()?;
+        if !(train_loss.is_finite() && validation_loss.is_finite()) {
             return Err(TrainingError::Diverged { epoch });
         }
-        if validated < best.0 || options.patience.is_none() {
-            best = (validated, epoch, fit.network.valid());
+        train_losses.push(train_loss);
+        validation_losses.push(validation_loss);
+        if validation_loss < best.validation_loss || options.patience.is_none() {
+            best = Best { epoch, validation_loss, weights: engine.weights()? };
         }
         let seconds = started.elapsed().as_secs_f64();
-        let (train_loss, validation_loss) = (trained, validated);
         tell(observer, TrainingEvent::Epoch { epoch, train_loss, validation_loss, seconds })?;
-        if options.patience.is_some_and(|patience| epoch - best.1 >= patience) {
+        if options.patience.is_some_and(|patience| epoch - best.epoch >= patience) {
             stopped_early = epoch < options.epochs;
             break;
         }
     }
-    let (_, best_epoch, network) = best;
-    let values = network.to_values().map_err(TrainingError::Compute)?;
-    let weights = Weights::new(options.network, values)
-        .map_err(|_| TrainingError::Diverged { epoch: best_epoch })?;
-    Ok(Fitted { weights, train_loss, validation_loss, best_epoch, stopped_early })
-}
-
-/// A fit under way.
-struct Fit<'a> {
-    config: &'a TrainingConfig,
-    train: &'a Examples,
-    network: ReferenceNetwork,
-    optimizer: ModuleOptimizer,
-    shuffling: ChaCha8Rng,
-    dropout: ChaCha8Rng,
-    order: Vec<usize>,
-    pool: ThreadPool,
-    device: Device,
-}
-
-impl<'a> Fit<'a> {
-    fn start(
-        train: &'a Examples,
-        config: &'a TrainingConfig,
-        device: &model::Device,
-    ) -> Result<Self, TrainingError> {
-        let options = config.options();
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
-        let device = device.tensors().clone().autodiff();
-        let weights = Weights::initial(options.network, options.seed);
-        Ok(Self {
-            config,
-            train,
-            network: ReferenceNetwork::new(&weights, &device),
-            optimizer: AdamConfig::new().with_epsilon(ADAM_EPSILON).init(),
-            shuffling: stream(options.seed, Purpose::Shuffling),
-            dropout: stream(options.seed, Purpose::Dropout),
-            order: (0..train.len()).collect(),
-            pool: pool.map_err(|e| TrainingError::Compute(e.to_string()))?,
-            device,
-        })
-    }
-
-    /// One pass over the training windows, in a new order; the mean loss.
-    fn epoch(
-        &mut self,
-        on_batch: &mut dyn FnMut(usize, usize) -> Result<(), TrainingError>,
-    ) -> Result<f64, TrainingError> {
-        shuffle(&mut self.order, &mut self.shuffling);
-        let order = std::mem::take(&mut self.order);
-        let batch = self.config.options().batch;
-        let batches = order.len().div_ceil(batch);
-        // The loss is read once an epoch: reading it makes a device wait.
-        let mut squared_errors: Tensor<1> = Tensor::zeros([1], &self.device).inner();
-        for (done, indices) in order.chunks(batch).enumerate() {
-            squared_errors = squared_errors + self.step(indices);
-            on_batch(done + 1, batches)?;
-        }
-        let sum = read(squared_errors)?;
-        let mean = sum / order.len() as f64;
-        self.order = order;
-        Ok(mean)
-    }
-
-    /// One step of Adam on the mean squared error over `indices`; the sum of squared errors.
-    fn step(&mut self, indices: &[usize]) -> Tensor<1> {
-        let options = self.config.options();
-        let share = indices.len().div_ceil(options.threads);
-        let mut draw = |share: &'_ [usize]| {
-            DropoutMasks::draw(&options.network, share.len(), || self.dropout.next_u64())
-        };
-        let shares: Vec<_> = indices.chunks(share).map(|share| (share, draw(share))).collect();
-        let count = indices.len() as f64;
-        let (network, train, device) = (&self.network, self.train, &self.device);
-        let parts: Vec<(GradientsParams, Tensor<1>)> = self.pool.install(|| {
-            let gradients = |(share, masks): (&[usize], DropoutMasks)| {
-                // A fork has the same parameters but a graph of its own, so that threads do not
-                // wait for each other's.
-                let network = network.clone().fork(device);
-                let batch = train.batch(share, device);
-                let errors = network.forward(batch.windows, Some(&masks)) - batch.targets;
-                let squared = errors.square().sum();
-                let loss = squared.clone().div_scalar(count);
-                let mut gradients = loss.backward();
-                (GradientsParams::from_module(&mut gradients, &network), squared.inner())
-            };
-            shares.into_par_iter().map(gradients).collect()
-        });
-        let mut sum = GradientsAccumulator::new();
-        let mut squared_errors: Tensor<1> = Tensor::zeros([1], &self.device).inner();
-        for (gradients, squared) in parts {
-            sum.accumulate(&self.network, gradients);
-            squared_errors = squared_errors + squared;
-        }
-        let network = self.network.clone();
-        self.network = self.optimizer.step(options.learning_rate, network, sum.grads());
-        squared_errors
-    }
-
-    /// The mean loss on `examples`, without dropout.
-    fn loss(&self, examples: &Examples) -> Result<f64, TrainingError> {
-        let (network, device) = (self.network.valid(), self.device.clone().inner());
-        let indices: Vec<usize> = (0..examples.len()).collect();
-        let mut sum = 0.0;
-        for indices in indices.chunks(VALIDATION_BATCH) {
-            let batch = examples.batch(indices, &device);
-            let errors = network.forward(batch.windows, None) - batch.targets;
-            sum += read(errors.square().sum())?;
-        }
-        Ok(sum / examples.len() as f64)
-    }
-}
-
-fn read(scalar: Tensor<1>) -> Result<f64, TrainingError> {
-    let value = scalar.try_into_scalar::<f32>();
-    value.map(f64::from).map_err(|e| TrainingError::Compute(e.to_string()))
+    let weights = Weights::new(options.network, best.weights)
+        .map_err(|_| TrainingError::Diverged { epoch: best.epoch })?;
+    Ok(Fitted {
+        weights,
+        train_loss: train_losses,
+        validation_loss: validation_losses,
+        best_epoch: best.epoch,
+        stopped_early,
+    })
 }
 
 /// A random permutation (Fisher and Yates, 1938).

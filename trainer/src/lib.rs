@@ -10,10 +10,14 @@
 //! file and no wall clock; `created` is an argument, and saving is the caller's.
 
 mod batches;
+mod burn_engine;
 mod config;
+mod engine;
 mod error;
 mod event;
 mod fit;
+mod fused_engine;
+mod team;
 mod train;
 
 pub use config::{TrainingConfig, TrainingConfigError, TrainingOptions};

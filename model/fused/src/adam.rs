@@ -1,6 +1,6 @@
 //! Adam (Kingma and Ba, 2015).
 
-use super::simd::{Isa, Kernel, Simd};
+use crate::simd::{Isa, Kernel, Simd};
 
 /// The optimiser's settings and what it remembers of each parameter.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ const MEAN_DECAY: f64 = 0.9;
 /// Decay of the mean of their squares, β₂.
 const SQUARE_DECAY: f64 = 0.999;
 /// ε as in PyTorch; Keras has 1e-7 and Burn 1e-5.
-pub(crate) const EPSILON: f32 = 1e-8;
+const EPSILON: f32 = 1e-8;
 
 impl Adam {
     /// For tensors of these sizes.

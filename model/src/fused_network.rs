@@ -1,8 +1,7 @@
 //! The reference network on tiles of sixteen windows: forward, and the gradients of a step.
 
-use super::linear::LinearLayer;
-use super::lstm::{LstmLayer, Tape};
-use super::simd::{Isa, Kernel, LANES, Row, Simd};
+use fused::{Isa, LANES, LinearLayer, LstmLayer, Mask, Row, Tape};
+
 use crate::dropout::TileMasks;
 use crate::network::NetworkConfig;
 use crate::weights::{TENSORS, Weights};
@@ -10,19 +9,19 @@ use crate::weights::{TENSORS, Weights};
 /// The network of [`crate::ReferenceNetwork`], with the same weights, packed for the CPU.
 #[derive(Clone, Debug)]
 pub struct FusedNetwork {
-    pub(super) config: NetworkConfig,
-    pub(super) isa: Isa,
-    pub(super) lstm_1: LstmLayer,
-    pub(super) lstm_2: LstmLayer,
-    pub(super) dense: LinearLayer,
-    pub(super) output: LinearLayer,
+    config: NetworkConfig,
+    isa: Isa,
+    lstm_1: LstmLayer,
+    lstm_2: LstmLayer,
+    dense: LinearLayer,
+    output: LinearLayer,
 }
 
 /// Up to sixteen windows, and the value that follows each.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Tile {
     /// `[lookback]`
-    pub(super) windows: Vec<Row>,
+    windows: Vec<Row>,
     targets: Row,
     count: usize,
 }
@@ -62,6 +61,7 @@ pub struct Workspace {
     last: Vec<Row>,
     dense: Vec<Row>,
     output: Vec<Row>,
+    d_output: Vec<Row>,
     d_dense: Vec<Row>,
     d_last: Vec<Row>,
     d_state_1: Vec<Row>,
@@ -105,8 +105,9 @@ impl FusedNetwork {
             last: vec![Row::ZERO; hidden],
             dense: self.dense.output(),
             output: self.output.output(),
-            d_dense: self.output.d_input(),
-            d_last: self.dense.d_input(),
+            d_output: self.output.output(),
+            d_dense: self.dense.output(),
+            d_last: vec![Row::ZERO; hidden],
             d_state_1: vec![Row::ZERO; hidden],
             d_state_2: vec![Row::ZERO; hidden],
         }
@@ -123,14 +124,14 @@ impl FusedNetwork {
         gradients: &mut [Vec<f32>; TENSORS],
     ) -> f64 {
         self.forward(tile, Some(masks), workspace);
-        let mut d_output = [Row::ZERO];
         let mut squared_errors = 0.0;
+        workspace.d_output.fill(Row::ZERO);
         for lane in 0..tile.count {
             let error = workspace.output[0].0[lane] - tile.targets.0[lane];
             squared_errors += f64::from(error).powi(2);
-            d_output[0].0[lane] = 2.0 * error / batch as f32;
+            workspace.d_output[0].0[lane] = 2.0 * error / batch as f32;
         }
-        self.backward(&d_output, masks, workspace, gradients);
+        self.backward(masks, workspace, gradients);
         squared_errors
     }
 
@@ -153,65 +154,47 @@ impl FusedNetwork {
         for t in 0..lookback {
             tape_1.input_mut(t)[0] = tile.windows[t];
             self.lstm_1.forward_step(tape_1, t);
-            let mask = masks.map(|masks| &masks.sequence[t * hidden..(t + 1) * hidden]);
-            self.mask(tape_1.state(t), mask, tape_2.input_mut(t));
+            let masks = masks.map(|masks| (&masks.sequence[t * hidden..][..hidden], masks.scale));
+            self.mask(tape_1.state(t), masks, tape_2.input_mut(t));
             self.lstm_2.forward_step(tape_2, t);
         }
-        self.mask(tape_2.state(lookback - 1), masks.map(|masks| masks.last.as_slice()), last);
+        let masks = masks.map(|masks| (masks.last.as_slice(), masks.scale));
+        self.mask(tape_2.state(lookback - 1), masks, last);
         self.dense.forward(last, dense);
         self.output.forward(dense, output);
     }
 
     fn backward(
         &self,
-        d_output: &[Row],
         masks: &TileMasks,
         workspace: &mut Workspace,
         gradients: &mut [Vec<f32>; TENSORS],
     ) {
         let NetworkConfig { lookback, hidden, .. } = self.config;
-        let Workspace { tape_1, tape_2, last, dense, d_dense, d_last, .. } = workspace;
+        let Workspace { tape_1, tape_2, last, dense, d_output, d_dense, d_last, .. } = workspace;
         let (d_state_1, d_state_2) = (&mut workspace.d_state_1, &mut workspace.d_state_2);
         let [weight_1, bias_1, weight_2, bias_2, dense_w, dense_b, output_w, output_b] = gradients;
         self.output.backward(d_output, d_dense);
         self.output.add_gradients(dense, d_output, output_w, output_b);
         self.dense.backward(d_dense, d_last);
         self.dense.add_gradients(last, d_dense, dense_w, dense_b);
-        self.mask(&d_last[..hidden], Some(&masks.last), d_state_2);
+        self.mask(d_last, Some((&masks.last, masks.scale)), d_state_2);
         for t in (0..lookback).rev() {
             self.lstm_2.backward_step(tape_2, t, d_state_2);
             d_state_2.fill(Row::ZERO);
-            let mask = &masks.sequence[t * hidden..(t + 1) * hidden];
-            self.mask(tape_2.d_input(), Some(mask), d_state_1);
+            let mask = &masks.sequence[t * hidden..][..hidden];
+            self.mask(tape_2.d_input(), Some((mask, masks.scale)), d_state_1);
             self.lstm_1.backward_step(tape_1, t, d_state_1);
         }
         self.lstm_2.add_gradients(tape_2, weight_2, bias_2);
         self.lstm_1.add_gradients(tape_1, weight_1, bias_1);
     }
 
-    /// Multiplies `rows` with `mask`, where there is one, into `to`.
-    fn mask(&self, rows: &[Row], mask: Option<&[Row]>, to: &mut [Row]) {
-        match mask {
-            Some(mask) => self.isa.run(Multiply { rows, by: mask, to }),
+    /// Drops and scales `rows`, where there are masks, into `to`.
+    fn mask(&self, rows: &[Row], masks: Option<(&[Mask], f32)>, to: &mut [Row]) {
+        match masks {
+            Some((masks, scale)) => fused::mask(self.isa, rows, masks, scale, to),
             None => to.copy_from_slice(rows),
-        }
-    }
-}
-
-/// Multiplies rows lane by lane.
-struct Multiply<'a> {
-    rows: &'a [Row],
-    by: &'a [Row],
-    to: &'a mut [Row],
-}
-
-impl Kernel for Multiply<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        for ((row, by), to) in self.rows.iter().zip(self.by).zip(self.to) {
-            s.store(s.mul(s.load(&row.0), s.load(&by.0)), &mut to.0);
         }
     }
 }

@@ -7,8 +7,8 @@
 //! c = f · c₋ + i · g          h = o · tanh(c)
 //! ```
 
-use super::activation::{sigmoid, tanh};
-use super::simd::{Kernel, Row, Simd};
+use crate::activation::{sigmoid, tanh};
+use crate::simd::{Kernel, Row, Simd};
 
 /// The four gates of a layer, `hidden` rows each.
 #[inline(always)]
@@ -20,17 +20,17 @@ fn gates_mut(gates: &mut [Row], hidden: usize) -> [&mut [Row]; 4] {
 }
 
 /// Forward: activates the gates in place; all slices but `gates` are `[hidden]`.
-pub(super) struct CellForward<'a> {
+pub(crate) struct CellForward<'a> {
     /// `[4 × hidden]` and more: before, the sums of the product; after, the activated gates.
-    pub(super) gates: &'a mut [Row],
+    pub(crate) gates: &'a mut [Row],
     /// c₋
-    pub(super) cell_before: &'a [Row],
+    pub(crate) cell_before: &'a [Row],
     /// c
-    pub(super) cell: &'a mut [Row],
+    pub(crate) cell: &'a mut [Row],
     /// tanh(c)
-    pub(super) squashed: &'a mut [Row],
+    pub(crate) squashed: &'a mut [Row],
     /// h
-    pub(super) state: &'a mut [Row],
+    pub(crate) state: &'a mut [Row],
 }
 
 impl Kernel for CellForward<'_> {
@@ -42,18 +42,20 @@ impl Kernel for CellForward<'_> {
         let [gate_i, gate_f, gate_g, gate_o] = gates_mut(self.gates, hidden);
         let (before, cell) = (&self.cell_before[..hidden], &mut self.cell[..hidden]);
         let squashed = &mut self.squashed[..hidden];
+        // Two short loops: one long one would wait for each unit's own results.
         for u in 0..hidden {
             let i = sigmoid(s, s.load(&gate_i[u].0));
             let f = sigmoid(s, s.load(&gate_f[u].0));
             let g = tanh(s, s.load(&gate_g[u].0));
-            let o = sigmoid(s, s.load(&gate_o[u].0));
-            let c = s.mul_add(f, s.load(&before[u].0), s.mul(i, g));
-            let t = tanh(s, c);
             s.store(i, &mut gate_i[u].0);
             s.store(f, &mut gate_f[u].0);
             s.store(g, &mut gate_g[u].0);
+            s.store(s.mul_add(f, s.load(&before[u].0), s.mul(i, g)), &mut cell[u].0);
+        }
+        for u in 0..hidden {
+            let o = sigmoid(s, s.load(&gate_o[u].0));
+            let t = tanh(s, s.load(&cell[u].0));
             s.store(o, &mut gate_o[u].0);
-            s.store(c, &mut cell[u].0);
             s.store(t, &mut squashed[u].0);
             s.store(s.mul(o, t), &mut self.state[u].0);
         }
@@ -62,19 +64,19 @@ impl Kernel for CellForward<'_> {
 
 /// Backward: from the loss's derivatives by h and c to those by the sums that went into the gates.
 /// All slices but those of gates are `[hidden]`.
-pub(super) struct CellBackward<'a> {
+pub(crate) struct CellBackward<'a> {
     /// `[4 × hidden]` and more: before, the activated gates; after, the derivatives by their sums.
-    pub(super) gates: &'a mut [Row],
+    pub(crate) gates: &'a mut [Row],
     /// c₋
-    pub(super) cell_before: &'a [Row],
+    pub(crate) cell_before: &'a [Row],
     /// tanh(c)
-    pub(super) squashed: &'a [Row],
+    pub(crate) squashed: &'a [Row],
     /// ∂/∂h
-    pub(super) d_state: &'a [Row],
+    pub(crate) d_state: &'a [Row],
     /// Before, the part of ∂/∂c that comes from later steps; after, the one for the step before.
-    pub(super) d_cell: &'a mut [Row],
+    pub(crate) d_cell: &'a mut [Row],
     /// `[4 × hidden]` and more: the derivatives by the sums are added, for the bias.
-    pub(super) d_bias: &'a mut [Row],
+    pub(crate) d_bias: &'a mut [Row],
 }
 
 impl Kernel for CellBackward<'_> {

@@ -1,12 +1,12 @@
 //! A linear layer on tiles of sixteen samples, forward and backward.
 
-use super::outer::{OuterProducts, Steps};
-use super::product::Packed;
-use super::simd::{Isa, Row};
+use crate::outer::{OuterProducts, Steps, Transpose};
+use crate::product::Packed;
+use crate::simd::{Isa, LANES, Row};
 
 /// The weights of a layer, packed for both directions.
 #[derive(Clone, Debug)]
-pub(crate) struct LinearLayer {
+pub struct LinearLayer {
     isa: Isa,
     inputs: usize,
     outputs: usize,
@@ -16,54 +16,56 @@ pub(crate) struct LinearLayer {
 
 impl LinearLayer {
     /// A layer of zeros.
-    pub(crate) fn new(inputs: usize, outputs: usize, isa: Isa) -> Self {
+    pub fn new(inputs: usize, outputs: usize, isa: Isa) -> Self {
         let forward = Packed::new(inputs, outputs, isa);
         Self { isa, inputs, outputs, forward, backward: Packed::new(outputs, inputs, isa) }
     }
 
     /// Takes weights `[inputs, outputs]` and biases `[outputs]`.
-    pub(crate) fn set(&mut self, weight: &[f32], bias: &[f32]) {
+    pub fn set(&mut self, weight: &[f32], bias: &[f32]) {
         self.forward.set(weight, bias);
         self.backward.set_transposed(weight);
     }
 
     /// Room for its outputs, of which there are more than it has, to whole blocks.
-    pub(crate) fn output(&self) -> Vec<Row> {
-        vec![Row::ZERO; self.forward.rows()]
+    pub fn output(&self) -> Vec<Row> {
+        vec![Row::ZERO; self.forward.outputs().next_multiple_of(LANES)]
     }
 
     /// Room for the derivatives by its inputs, likewise.
-    pub(crate) fn d_input(&self) -> Vec<Row> {
-        vec![Row::ZERO; self.backward.rows()]
+    pub fn d_input(&self) -> Vec<Row> {
+        vec![Row::ZERO; self.backward.outputs()]
     }
 
     /// From `[inputs]` to `[outputs]`.
-    pub(crate) fn forward(&self, input: &[Row], output: &mut [Row]) {
+    pub fn forward(&self, input: &[Row], output: &mut [Row]) {
         self.forward.apply(&input[..self.inputs], output);
     }
 
     /// From the loss's derivatives by its outputs to those by its inputs.
-    pub(crate) fn backward(&self, d_output: &[Row], d_input: &mut [Row]) {
+    pub fn backward(&self, d_output: &[Row], d_input: &mut [Row]) {
         self.backward.apply(&d_output[..self.outputs], d_input);
     }
 
     /// Adds the gradients, in the shapes of [`Self::set`].
-    pub(crate) fn add_gradients(
+    pub fn add_gradients(
         &self,
         input: &[Row],
-        d_output: &[Row],
+        d_output: &mut [Row],
         weight: &mut [f32],
         bias: &mut [f32],
     ) {
         let (inputs, outputs) = (self.inputs, self.outputs);
-        let (input, d_output) = (&input[..inputs], &d_output[..outputs]);
-        self.isa.run(OuterProducts {
-            inputs: Steps { rows: input, stride: inputs, first: 0, count: inputs },
-            derivatives: Steps { rows: d_output, stride: outputs, first: 0, count: outputs },
-            gradient: weight,
-        });
-        for (bias, row) in bias.iter_mut().zip(d_output) {
+        let input = &input[..inputs];
+        for (bias, row) in bias.iter_mut().zip(&d_output[..outputs]) {
             *bias += row.0.iter().sum::<f32>();
         }
+        self.isa.run(Transpose(d_output));
+        self.isa.run(OuterProducts {
+            inputs: Steps { rows: input, stride: inputs, count: inputs },
+            derivatives: Steps { rows: d_output, stride: d_output.len(), count: outputs },
+            samples: LANES,
+            gradient: weight,
+        });
     }
 }

@@ -1,13 +1,13 @@
 //! An LSTM layer on tiles of sixteen sequences, forward and backward through time.
 
-use super::cell::{CellBackward, CellForward};
-use super::outer::{OuterProducts, Steps};
-use super::product::Packed;
-use super::simd::{Isa, Row};
+use crate::cell::{CellBackward, CellForward};
+use crate::outer::{OuterProducts, Steps, Transpose};
+use crate::product::Packed;
+use crate::simd::{Isa, LANES, Row};
 
 /// The weights of a layer, packed for both directions.
 #[derive(Clone, Debug)]
-pub(crate) struct LstmLayer {
+pub struct LstmLayer {
     isa: Isa,
     inputs: usize,
     hidden: usize,
@@ -19,7 +19,7 @@ pub(crate) struct LstmLayer {
 
 /// What a layer remembers of one tile, from its forward to its backward pass.
 #[derive(Clone, Debug)]
-pub(crate) struct Tape {
+pub struct Tape {
     steps: usize,
     inputs: usize,
     hidden: usize,
@@ -43,10 +43,26 @@ pub(crate) struct Tape {
     d_fed: Vec<Row>,
 }
 
+/// Where sixteen sequences stand in a layer, without a memory of the steps before: for forecasts.
+#[derive(Clone, Debug)]
+pub struct TileState {
+    inputs: usize,
+    /// `[inputs + hidden]`: the next input and the state.
+    fed: Vec<Row>,
+    /// `[4 × hidden]`
+    gates: Vec<Row>,
+    /// `[hidden]`
+    cells: Vec<Row>,
+    /// Room for the cells after the next step.
+    next_cells: Vec<Row>,
+    /// Room for their tanh.
+    squashed: Vec<Row>,
+}
+
 impl LstmLayer {
     /// A layer of zeros. `input_gradient`: whether the loss's derivative by the input is needed,
     /// which it is not for the first layer.
-    pub(crate) fn new(inputs: usize, hidden: usize, input_gradient: bool, isa: Isa) -> Self {
+    pub fn new(inputs: usize, hidden: usize, input_gradient: bool, isa: Isa) -> Self {
         let fed = if input_gradient { inputs + hidden } else { hidden };
         let forward = Packed::new(inputs + hidden, 4 * hidden, isa);
         let backward = Packed::new(4 * hidden, fed, isa);
@@ -54,18 +70,18 @@ impl LstmLayer {
     }
 
     /// Takes weights `[inputs + hidden, 4 × hidden]`, gates i, f, g, o, and biases `[4 × hidden]`.
-    pub(crate) fn set(&mut self, weight: &[f32], bias: &[f32]) {
+    pub fn set(&mut self, weight: &[f32], bias: &[f32]) {
         self.forward.set(weight, bias);
         let skipped = if self.input_gradient { 0 } else { self.inputs };
         self.backward.set_transposed(&weight[skipped * 4 * self.hidden..]);
     }
 
     /// Room for `steps` steps.
-    pub(crate) fn tape(&self, steps: usize) -> Tape {
+    pub fn tape(&self, steps: usize) -> Tape {
         let (inputs, hidden) = (self.inputs, self.hidden);
         // An odd multiple of eight cache lines, so that the same gate of all steps spreads over the
         // sets of a first-level cache.
-        let stride = (self.forward.rows().div_ceil(8) | 1) * 8;
+        let stride = (self.forward.outputs().next_multiple_of(LANES).div_ceil(8) | 1) * 8;
         let rows = |count| vec![Row::ZERO; count];
         Tape {
             steps,
@@ -79,12 +95,12 @@ impl LstmLayer {
             squashed: rows(steps * hidden),
             d_cell: rows(hidden),
             d_bias: rows(stride),
-            d_fed: rows(self.backward.rows()),
+            d_fed: rows(self.backward.outputs()),
         }
     }
 
     /// Step `t`, after the steps before it; its input is in [`Tape::input_mut`].
-    pub(crate) fn forward_step(&self, tape: &mut Tape, t: usize) {
+    pub fn forward_step(&self, tape: &mut Tape, t: usize) {
         let (hidden, width) = (self.hidden, self.inputs + self.hidden);
         let (fed, later) = tape.fed[t * width..].split_at_mut(width);
         // The state before the first step is zero.
@@ -105,10 +121,38 @@ impl LstmLayer {
         });
     }
 
+    /// Sixteen sequences before their first step.
+    #[must_use]
+    pub fn tile_state(&self) -> TileState {
+        let (inputs, hidden) = (self.inputs, self.hidden);
+        let rows = |count| vec![Row::ZERO; count];
+        TileState {
+            inputs,
+            fed: rows(inputs + hidden),
+            gates: rows(4 * hidden),
+            cells: rows(hidden),
+            next_cells: rows(hidden),
+            squashed: rows(hidden),
+        }
+    }
+
+    /// Takes sixteen sequences one step on, from [`TileState::input_mut`].
+    pub fn advance(&self, tile: &mut TileState) {
+        self.forward.apply(&tile.fed, &mut tile.gates);
+        self.isa.run(CellForward {
+            gates: &mut tile.gates,
+            cell_before: &tile.cells,
+            cell: &mut tile.next_cells,
+            squashed: &mut tile.squashed,
+            state: &mut tile.fed[self.inputs..],
+        });
+        std::mem::swap(&mut tile.cells, &mut tile.next_cells);
+    }
+
     /// Step `t` backwards, after the steps behind it. The derivatives by the state after it, but
     /// for what comes from the steps behind it, are in `d_state` `[hidden]`; those of the steps
     /// behind it are added to them.
-    pub(crate) fn backward_step(&self, tape: &mut Tape, t: usize, d_state: &mut [Row]) {
+    pub fn backward_step(&self, tape: &mut Tape, t: usize, d_state: &mut [Row]) {
         let hidden = self.hidden;
         if t + 1 == tape.steps {
             tape.d_cell.fill(Row::ZERO);
@@ -129,6 +173,7 @@ impl LstmLayer {
         if t > 0 || self.input_gradient {
             self.backward.apply(&gates[..4 * hidden], &mut tape.d_fed);
         }
+        self.isa.run(Transpose(&mut gates[..(4 * hidden).next_multiple_of(LANES)]));
     }
 
     /// Where the derivatives by the state begin in `d_fed`.
@@ -137,11 +182,12 @@ impl LstmLayer {
     }
 
     /// Adds the gradients of a tape whose backward pass is done, in the shapes of [`Self::set`].
-    pub(crate) fn add_gradients(&self, tape: &Tape, weight: &mut [f32], bias: &mut [f32]) {
+    pub fn add_gradients(&self, tape: &Tape, weight: &mut [f32], bias: &mut [f32]) {
         let (width, gates) = (self.inputs + self.hidden, 4 * self.hidden);
         self.isa.run(OuterProducts {
-            inputs: Steps { rows: &tape.fed, stride: width, first: 0, count: width },
-            derivatives: Steps { rows: &tape.gates, stride: tape.stride, first: 0, count: gates },
+            inputs: Steps { rows: &tape.fed, stride: width, count: width },
+            derivatives: Steps { rows: &tape.gates, stride: tape.stride, count: gates },
+            samples: LANES,
             gradient: weight,
         });
         for (bias, row) in bias.iter_mut().zip(&tape.d_bias) {
@@ -150,21 +196,40 @@ impl LstmLayer {
     }
 }
 
+impl TileState {
+    /// Back before the first step.
+    pub fn reset(&mut self) {
+        self.fed.fill(Row::ZERO);
+        self.cells.fill(Row::ZERO);
+    }
+
+    /// The next input: `[inputs]`.
+    pub fn input_mut(&mut self) -> &mut [Row] {
+        &mut self.fed[..self.inputs]
+    }
+
+    /// The state: `[hidden]`.
+    #[must_use]
+    pub fn state(&self) -> &[Row] {
+        &self.fed[self.inputs..]
+    }
+}
+
 impl Tape {
     /// The input of step `t`: `[inputs]`.
-    pub(crate) fn input_mut(&mut self, t: usize) -> &mut [Row] {
+    pub fn input_mut(&mut self, t: usize) -> &mut [Row] {
         let at = t * (self.inputs + self.hidden);
         &mut self.fed[at..at + self.inputs]
     }
 
     /// The state after step `t`: `[hidden]`.
-    pub(crate) fn state(&self, t: usize) -> &[Row] {
+    pub fn state(&self, t: usize) -> &[Row] {
         let at = (t + 1) * (self.inputs + self.hidden) + self.inputs;
         self.fed.get(at..at + self.hidden).unwrap_or(&self.last)
     }
 
     /// The loss's derivative by the input of the step that was last run backwards: `[inputs]`.
-    pub(crate) fn d_input(&self) -> &[Row] {
+    pub fn d_input(&self) -> &[Row] {
         &self.d_fed[..self.inputs]
     }
 }

@@ -1,0 +1,111 @@
+//! The gradient of a matrix: sums of outer products over the steps and samples of a tile.
+//!
+//! ```text
+//! gradient[k][j] += Σₜ Σ_lane inputs[t][k][lane] · derivatives[t][j][lane]
+//! ```
+//!
+//! Sixteen outputs at a time, their derivatives are transposed, so that the lanes hold outputs; a
+//! block of inputs then keeps its sums in registers while all steps and samples pass.
+
+use crate::product::{blocks, by_height};
+use crate::simd::{Kernel, LANES, Row, Simd};
+
+/// Rows of which each step has `stride`; the first `count` matter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Steps<'a> {
+    pub(crate) rows: &'a [Row],
+    pub(crate) stride: usize,
+    pub(crate) count: usize,
+}
+
+/// The sums over one tile.
+pub(crate) struct OuterProducts<'a> {
+    /// One row an input.
+    pub(crate) inputs: Steps<'a>,
+    /// One row an output, as many steps; [`Transposed`].
+    pub(crate) derivatives: Steps<'a>,
+    /// Samples of the tile, from the first lane on, whose derivatives are not zero.
+    pub(crate) samples: usize,
+    /// `[inputs.count, derivatives.count]`, row-major.
+    pub(crate) gradient: &'a mut [f32],
+}
+
+impl Kernel for OuterProducts<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        let Self { inputs, derivatives, .. } = self;
+        let steps = inputs.rows.len() / inputs.stride;
+        for t in (0..steps).step_by(STEPS) {
+            self.inputs.rows = &inputs.rows[t * inputs.stride..];
+            self.derivatives.rows = &derivatives.rows[t * derivatives.stride..];
+            for j in (0..derivatives.count).step_by(LANES) {
+                for block in blocks(inputs.count, S::HEIGHT) {
+                    by_height!(block.len(), self.block::<S, H>(s, block.start, j));
+                }
+            }
+        }
+    }
+}
+
+impl OuterProducts<'_> {
+    /// Adds the sums of `HEIGHT` inputs from `k` on and sixteen outputs from `j` on.
+    #[inline(always)]
+    fn block<S: Simd, const HEIGHT: usize>(&mut self, s: S, k: usize, j: usize) {
+        let mut sums = [s.splat(0.0); HEIGHT];
+        let mut inputs = &self.inputs.rows[k..];
+        let steps = self.derivatives.rows.chunks_exact(self.derivatives.stride);
+        for derivatives in steps.take(STEPS) {
+            let (x, _) = inputs.as_chunks::<HEIGHT>();
+            sums = step(s, &x[0], &derivatives[j..j + self.samples], sums);
+            inputs = inputs.get(self.inputs.stride..).unwrap_or(&[]);
+        }
+        let outputs = self.derivatives.count;
+        for r in 0..HEIGHT {
+            let at = (k + r) * outputs;
+            let gradient = &mut self.gradient[at + j..at + outputs];
+            if let Some(to) = gradient.first_chunk_mut::<LANES>() {
+                s.store(s.add(s.load(to), sums[r]), to);
+            } else {
+                let mut row = Row::ZERO;
+                s.store(sums[r], &mut row.0);
+                gradient.iter_mut().zip(row.0).for_each(|(to, sum)| *to += sum);
+            }
+        }
+    }
+}
+
+/// Steps whose derivatives by sixteen outputs stay in the first-level cache while inputs pass.
+const STEPS: usize = 8;
+
+/// Adds one step's products to `sums`.
+#[inline(always)]
+fn step<S: Simd, const HEIGHT: usize>(
+    s: S,
+    inputs: &[Row; HEIGHT],
+    derivatives: &[Row],
+    mut sums: [S::V; HEIGHT],
+) -> [S::V; HEIGHT] {
+    for (lane, row) in derivatives.iter().enumerate() {
+        let row = s.load(&row.0);
+        for r in 0..HEIGHT {
+            sums[r] = s.mul_add(s.splat(inputs[r].0[lane % LANES]), row, sums[r]);
+        }
+    }
+    sums
+}
+
+/// Makes columns of each sixteen rows, so that their lanes hold sixteen outputs of a sample.
+pub(crate) struct Transpose<'a>(pub(crate) &'a mut [Row]);
+
+impl Kernel for Transpose<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for rows in self.0.as_chunks_mut::<LANES>().0 {
+            s.transpose(rows);
+        }
+    }
+}

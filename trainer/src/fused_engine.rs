@@ -1,0 +1,212 @@
+//! Training on the CPU, on our own kernels.
+//!
+//! A batch is cut into tiles of sixteen windows. Each tile has its own dropout masks and gradients,
+//! whichever thread computes them, and gradients are added in the order of the tiles: any number of
+//! threads yields the same weights, bit for bit.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use model::{
+    Adam, FusedNetwork, Isa, Purpose, TENSORS, Tile, TileMasks, Weights, Workspace, stream,
+};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::batches::Examples;
+use crate::config::TrainingOptions;
+use crate::engine::Engine;
+use crate::error::TrainingError;
+use crate::team::Team;
+
+/// What all threads of a training share.
+pub(crate) struct Shared<'a> {
+    options: &'a TrainingOptions,
+    train: &'a Examples,
+    validation: &'a Examples,
+    /// Written between the rounds, by one thread.
+    round: RwLock<Round>,
+    /// One a tile of the round; the gradients of those beyond a batch are never asked for.
+    tiles: Vec<Mutex<TileResult>>,
+    /// One a thread; whoever works takes a free one.
+    rooms: Vec<Mutex<Room>>,
+}
+
+/// What is computed in a round.
+struct Round {
+    network: FusedNetwork,
+    task: Task,
+    /// Training examples of the batch.
+    indices: Vec<usize>,
+    /// Dropout's seeds, one a tile.
+    seeds: Vec<u64>,
+}
+
+#[derive(Clone, Copy)]
+enum Task {
+    Gradients,
+    Validation,
+}
+
+/// What a tile yields.
+struct TileResult {
+    gradients: [Vec<f32>; TENSORS],
+    squared_errors: f64,
+}
+
+/// What a thread needs for a tile, kept so that no step allocates.
+struct Room {
+    tile: Tile,
+    masks: TileMasks,
+    workspace: Workspace,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A poisoned lock means that a thread panicked, which the team reports.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Shared<'a> {
+    pub(crate) fn new(
+        options: &'a TrainingOptions,
+        train: &'a Examples,
+        validation: &'a Examples,
+        weights: &Weights,
+    ) -> Self {
+        let network = FusedNetwork::new(weights, Isa::best());
+        let room = || {
+            Mutex::new(Room {
+                tile: Tile::new(options.network.lookback),
+                masks: TileMasks::none(&options.network),
+                workspace: network.workspace(),
+            })
+        };
+        let batch = tiles(options.batch.min(train.len()));
+        // A batch has no more tiles to share.
+        let rooms = (0..options.threads.min(batch)).map(|_| room()).collect();
+        let tile = |i: usize| {
+            let gradients = if i < batch { zeros(weights) } else { Default::default() };
+            Mutex::new(TileResult { gradients, squared_errors: 0.0 })
+        };
+        let tiles = (0..batch.max(tiles(validation.len()))).map(tile).collect();
+        let round = RwLock::new(Round {
+            network,
+            task: Task::Gradients,
+            indices: Vec::new(),
+            seeds: Vec::new(),
+        });
+        Self { options, train, validation, round, tiles, rooms }
+    }
+
+    /// Threads that find work.
+    pub(crate) fn threads(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Computes tile `i` of the round.
+    pub(crate) fn work(&self, i: usize) {
+        let round = self.round.read().unwrap_or_else(PoisonError::into_inner);
+        let free = self.rooms.iter().find_map(|room| room.try_lock().ok());
+        let mut room = free.unwrap_or_else(|| lock(&self.rooms[0]));
+        let Room { tile, masks, workspace } = &mut *room;
+        let mut result = lock(&self.tiles[i]);
+        tile.clear();
+        let range = |count: usize| i * Tile::WINDOWS_MAX..count.min((i + 1) * Tile::WINDOWS_MAX);
+        result.squared_errors = match round.task {
+            Task::Gradients => {
+                for &index in &round.indices[range(round.indices.len())] {
+                    self.train.push(index, tile);
+                }
+                masks.draw(self.options.network.dropout, round.seeds[i]);
+                let gradients = &mut result.gradients;
+                gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
+                round.network.add_gradients(tile, masks, round.indices.len(), workspace, gradients)
+            }
+            Task::Validation => {
+                for index in range(self.validation.len()) {
+                    self.validation.push(index, tile);
+                }
+                round.network.squared_errors(tile, workspace)
+            }
+        };
+    }
+}
+
+fn tiles(windows: usize) -> usize {
+    windows.div_ceil(Tile::WINDOWS_MAX)
+}
+
+fn zeros(weights: &Weights) -> [Vec<f32>; TENSORS] {
+    let mut tensors = weights.iter().map(|(_, _, values)| vec![0.0; values.len()]);
+    std::array::from_fn(|_| tensors.next().unwrap_or_default())
+}
+
+/// The thread that steers the others.
+pub(crate) struct FusedEngine<'a> {
+    shared: &'a Shared<'a>,
+    team: &'a Team<'a>,
+    weights: [Vec<f32>; TENSORS],
+    adam: Adam,
+    dropout: ChaCha8Rng,
+    squared_errors: f64,
+}
+
+impl<'a> FusedEngine<'a> {
+    pub(crate) fn new(shared: &'a Shared<'a>, team: &'a Team<'a>, weights: &Weights) -> Self {
+        let options = shared.options;
+        let mut tensors = weights.iter().map(|(_, _, values)| values.to_vec());
+        let tensors = std::array::from_fn(|_| tensors.next().unwrap_or_default());
+        let sizes = tensors.each_ref().map(Vec::len);
+        Self {
+            shared,
+            team,
+            weights: tensors,
+            adam: Adam::new(options.learning_rate, &sizes, Isa::best()),
+            dropout: stream(options.seed, Purpose::Dropout),
+            squared_errors: 0.0,
+        }
+    }
+
+    /// Has the team compute a round of `count` windows; the sum of the squared errors.
+    fn run(&self, count: usize) -> f64 {
+        self.team.run(tiles(count));
+        self.shared.tiles[..tiles(count)].iter().map(|tile| lock(tile).squared_errors).sum()
+    }
+}
+
+impl Engine for FusedEngine<'_> {
+    fn step(&mut self, indices: &[usize]) {
+        let tiles = tiles(indices.len());
+        {
+            let mut round = self.shared.round.write().unwrap_or_else(PoisonError::into_inner);
+            round.task = Task::Gradients;
+            round.indices.clear();
+            round.indices.extend_from_slice(indices);
+            round.seeds.clear();
+            round.seeds.extend((0..tiles).map(|_| self.dropout.next_u64()));
+        }
+        self.squared_errors += self.run(indices.len());
+        let mut sum = lock(&self.shared.tiles[0]);
+        for tile in &self.shared.tiles[1..tiles] {
+            for (sum, gradient) in sum.gradients.iter_mut().zip(&lock(tile).gradients) {
+                sum.iter_mut().zip(gradient).for_each(|(sum, gradient)| *sum += gradient);
+            }
+        }
+        self.adam.step(&mut self.weights, &sum.gradients);
+        let mut round = self.shared.round.write().unwrap_or_else(PoisonError::into_inner);
+        round.network.set(&self.weights);
+    }
+
+    fn take_squared_errors(&mut self) -> Result<f64, TrainingError> {
+        Ok(std::mem::take(&mut self.squared_errors))
+    }
+
+    fn validation_loss(&mut self) -> Result<f64, TrainingError> {
+        let count = self.shared.validation.len();
+        self.shared.round.write().unwrap_or_else(PoisonError::into_inner).task = Task::Validation;
+        Ok(self.run(count) / count as f64)
+    }
+
+    fn weights(&self) -> Result<[Vec<f32>; TENSORS], TrainingError> {
+        Ok(self.weights.clone())
+    }
+}
