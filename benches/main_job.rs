@@ -1,6 +1,6 @@
 //! The main job's parts on two weeks of load: an epoch of training, one forecast, one decision.
 //!
-//! `cargo bench -p benches`. Where the recorded traces lie beside the repository, an epoch is timed
+//! `cargo bench --workspace --bench main_job`. Where the recorded traces lie beside the repository, an epoch is timed
 //! on two of them as well; where they do not, that is said.
 
 use std::hint::black_box;
@@ -8,25 +8,19 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
+use benches::{id, load};
 use capacity::{Autoscaler, Input, Mode, Observation, Policy, PolicySpec};
 use criterion::{Criterion, criterion_group, criterion_main};
-use datasets::{Synthetic, read_csv};
-use forecast::{Forecaster as _, HORIZON, Series, SeriesId, Step, Timestamp};
+use datasets::read_csv;
+use forecast::{Forecaster as _, HORIZON, Series, Step, Timestamp};
 use model::{Artifact, Device, DeviceKind};
 use trainer::{TrainingConfig, TrainingEvent, TrainingOptions};
 
 /// Traces that are not part of the repository.
 const TRACES: [&str; 2] = ["azure_agg_cpu", "gc19_cell_d"];
 
-fn id(name: &str) -> SeriesId {
-    SeriesId::new(name).expect("a bench's series has a name")
-}
-
-fn two_weeks() -> Series {
-    let start = Timestamp::from_second(1_767_571_200).expect("a time");
-    let load = Synthetic { seed: 42, step: Step::FIVE_MINUTES, start, days: 14 };
-    load.generate(id("bench/web")).expect("two weeks of load")
-}
+/// Values of two weeks.
+const TWO_WEEKS: usize = 4032;
 
 /// Trains for `epochs` and returns the artifact and the seconds that the epochs took.
 fn train(series: &Series, epochs: usize, threads: usize) -> (Artifact, f64) {
@@ -53,7 +47,7 @@ fn time_epochs(criterion: &mut Criterion, name: &str, series: &Series, threads: 
 }
 
 fn training(criterion: &mut Criterion) {
-    let series = two_weeks();
+    let series = load(TWO_WEEKS);
     for threads in [1, 2] {
         let name = format!("epoch/two weeks/{threads} threads");
         time_epochs(criterion, &name, &series, threads);
@@ -73,7 +67,7 @@ fn training(criterion: &mut Criterion) {
 }
 
 fn forecasting(criterion: &mut Criterion) {
-    let series = two_weeks();
+    let series = load(TWO_WEEKS);
     let (artifact, _) = train(&series, 1, 1);
     let device = Device::open(DeviceKind::Cpu).expect("every machine has a CPU");
     let forecaster = artifact.forecaster(&device);

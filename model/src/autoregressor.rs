@@ -143,8 +143,8 @@ impl TileNetwork {
         for window in 0..horizon {
             first.reset();
             second.reset();
-            for t in window..window + self.lookback {
-                first.input_mut()[0] = values[t];
+            for value in &values[window..window + self.lookback] {
+                first.input_mut()[0] = *value;
                 self.lstm_1.advance(&mut first);
                 second.input_mut().copy_from_slice(first.state());
                 self.lstm_2.advance(&mut second);

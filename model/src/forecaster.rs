@@ -30,9 +30,9 @@ pub struct PointForecaster {
 #[derive(Clone, Debug)]
 enum Network {
     /// On the CPU, by our own kernels.
-    Fused(Autoregressor),
+    Fused(Box<Autoregressor>),
     /// On any other device, by Burn.
-    Burn(ReferenceNetwork, Device),
+    Burn(Box<ReferenceNetwork>, Device),
 }
 
 impl PointForecaster {
@@ -40,8 +40,11 @@ impl PointForecaster {
     #[must_use]
     pub fn new(weights: &Weights, scaler: MinMaxScaler, device: &Device) -> Self {
         let network = match device.kind() {
-            DeviceKind::Cpu => Network::Fused(Autoregressor::new(weights, Isa::best())),
-            _ => Network::Burn(ReferenceNetwork::new(weights, device.tensors()), device.clone()),
+            DeviceKind::Cpu => Network::Fused(Box::new(Autoregressor::new(weights, Isa::best()))),
+            _ => {
+                let network = ReferenceNetwork::new(weights, device.tensors());
+                Network::Burn(Box::new(network), device.clone())
+            }
         };
         Self { network, config: weights.config(), scaler }
     }

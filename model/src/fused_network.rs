@@ -52,6 +52,17 @@ impl Tile {
     }
 }
 
+/// A tile of a training batch.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchTile<'a> {
+    /// The windows.
+    pub tile: &'a Tile,
+    /// Which activations are dropped.
+    pub masks: &'a TileMasks,
+    /// Windows of the whole batch, over which the loss is a mean.
+    pub batch: usize,
+}
+
 /// What the network needs for one tile, kept from step to step so that none allocates.
 #[derive(Clone, Debug)]
 pub struct Workspace {
@@ -113,13 +124,11 @@ impl FusedNetwork {
         }
     }
 
-    /// Adds the gradients of Σ (prediction − target)² / `batch` over a tile to `gradients`, in the
+    /// Adds the gradients of Σ (prediction − target)² / batch over a tile to `gradients`, in the
     /// shapes of [`Weights::iter`]; the sum of the squared errors.
     pub fn add_gradients(
         &self,
-        tile: &Tile,
-        masks: &TileMasks,
-        batch: usize,
+        BatchTile { tile, masks, batch }: BatchTile<'_>,
         workspace: &mut Workspace,
         gradients: &mut [Vec<f32>; TENSORS],
     ) -> f64 {

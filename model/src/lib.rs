@@ -29,7 +29,7 @@ pub use device::{Device, DeviceError, DeviceKind, DeviceKindError};
 pub use dropout::{DropoutMasks, TileMasks};
 pub use forecaster::{LstmForecaster, PointForecaster};
 pub use fused::{Adam, Isa, Peak};
-pub use fused_network::{FusedNetwork, Tile, Workspace};
+pub use fused_network::{BatchTile, FusedNetwork, Tile, Workspace};
 pub use lstm::Lstm;
 pub use manifest::{DataSummary, Manifest, ScoresSummary, TrainingSummary};
 pub use network::{NetworkConfig, ReferenceNetwork};

@@ -25,6 +25,20 @@ impl NetworkConfig {
     /// The tutorial's network: 24 past steps, two layers of 50, 25, 1; dropout 0.2.
     pub const REFERENCE: Self =
         Self { lookback: forecast::LOOKBACK, hidden: 50, dense: 25, dropout: 0.2 };
+
+    /// Floating-point operations of the products that predict one value: two a weight and step.
+    #[must_use]
+    pub fn forward_operations(&self) -> f64 {
+        let Self { lookback, hidden, dense, .. } = *self;
+        let lstms = lookback * ((1 + hidden) + 2 * hidden) * 4 * hidden;
+        2.0 * (lstms + hidden * dense + dense) as f64
+    }
+
+    /// Those of a training window: forward, and backward to the activations and to the weights.
+    #[must_use]
+    pub fn training_operations(&self) -> f64 {
+        3.0 * self.forward_operations()
+    }
 }
 
 /// LSTM(1 → hidden, whole sequence) → dropout → LSTM(hidden → hidden, last step) → dropout →

@@ -5,8 +5,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Tensor, TensorData};
 use model::{
-    Adam, Autoregressor, Device, DeviceError, DeviceKind, DropoutMasks, FusedNetwork, Isa,
-    NetworkConfig, ReferenceNetwork, TENSORS, Tile, Weights,
+    Adam, Autoregressor, BatchTile, Device, DeviceError, DeviceKind, DropoutMasks, FusedNetwork,
+    Isa, NetworkConfig, ReferenceNetwork, TENSORS, Tile, Weights,
 };
 use serde::Deserialize;
 
@@ -269,13 +269,8 @@ fn three_fused_steps_of_adam_are_those_of_pytorch() {
             let mut gradients = parameters.clone();
             gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
             let tile = tile(&setup);
-            let squared_errors = network.add_gradients(
-                &tile,
-                &masks.tiles()[0],
-                batch,
-                &mut workspace,
-                &mut gradients,
-            );
+            let tile = BatchTile { tile: &tile, masks: &masks.tiles()[0], batch };
+            let squared_errors = network.add_gradients(tile, &mut workspace, &mut gradients);
             let loss = (squared_errors / batch as f64) as f32;
             assert_close(&what("loss"), &[loss], &[expected.loss]);
             if let Some(expected) = &expected.gradients {

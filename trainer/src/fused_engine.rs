@@ -7,7 +7,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use model::{
-    Adam, FusedNetwork, Isa, Purpose, TENSORS, Tile, TileMasks, Weights, Workspace, stream,
+    Adam, BatchTile, FusedNetwork, Isa, Purpose, TENSORS, Tile, TileMasks, Weights, Workspace,
+    stream,
 };
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -119,7 +120,8 @@ impl<'a> Shared<'a> {
                 masks.draw(self.options.network.dropout, round.seeds[i]);
                 let gradients = &mut result.gradients;
                 gradients.iter_mut().for_each(|gradient| gradient.fill(0.0));
-                round.network.add_gradients(tile, masks, round.indices.len(), workspace, gradients)
+                let tile = BatchTile { tile, masks, batch: round.indices.len() };
+                round.network.add_gradients(tile, workspace, gradients)
             }
             Task::Validation => {
                 for index in range(self.validation.len()) {

@@ -5,10 +5,15 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// Rounds of waiting without a word to the system, some tens of microseconds: longer than the part
-/// of a step that one thread does alone. Then others may have the core.
+/// of a step that one thread does alone. After them, others may have the core.
 const SPINS: usize = 2_000;
+/// Rounds of offering the core to others, some milliseconds where nobody wants it. After them the
+/// training is held up by something else, and a wait naps.
+const OFFERS: usize = 10_000;
+const NAP: Duration = Duration::from_micros(200);
 
 /// Threads that divide jobs among themselves: this one and its members.
 pub(crate) struct Team<'a> {
@@ -118,14 +123,14 @@ impl Drop for GoHome<'_> {
 }
 
 fn wait_until(mut done: impl FnMut() -> bool) {
-    let mut spins = 0;
+    let mut rounds = 0;
     while !done() {
-        if spins < SPINS {
-            spins += 1;
-            std::hint::spin_loop();
-        } else {
-            thread::yield_now();
+        match rounds {
+            0..SPINS => std::hint::spin_loop(),
+            SPINS..OFFERS => thread::yield_now(),
+            _ => thread::sleep(NAP),
         }
+        rounds = (rounds + 1).min(OFFERS);
     }
 }
 

@@ -13,6 +13,12 @@
 //! Weights come as plain numbers and are packed anew when they change. What is absent on purpose:
 //! Burn, files, threads, randomness.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "a loop over an index that is known in advance becomes registers; an iterator's closure \
+              would not be compiled for the instruction set of the kernel that it is in"
+)]
+
 mod activation;
 mod adam;
 mod cell;

@@ -47,6 +47,8 @@ pub struct Tape {
 #[derive(Clone, Debug)]
 pub struct TileState {
     inputs: usize,
+    /// Whether a step was taken; before it, the state is zero and need not be multiplied.
+    moved: bool,
     /// `[inputs + hidden]`: the next input and the state.
     fed: Vec<Row>,
     /// `[4 × hidden]`
@@ -128,6 +130,7 @@ impl LstmLayer {
         let rows = |count| vec![Row::ZERO; count];
         TileState {
             inputs,
+            moved: false,
             fed: rows(inputs + hidden),
             gates: rows(4 * hidden),
             cells: rows(hidden),
@@ -138,7 +141,9 @@ impl LstmLayer {
 
     /// Takes sixteen sequences one step on, from [`TileState::input_mut`].
     pub fn advance(&self, tile: &mut TileState) {
-        self.forward.apply(&tile.fed, &mut tile.gates);
+        let known = if tile.moved { tile.fed.len() } else { tile.inputs };
+        tile.moved = true;
+        self.forward.apply(&tile.fed[..known], &mut tile.gates);
         self.isa.run(CellForward {
             gates: &mut tile.gates,
             cell_before: &tile.cells,
@@ -199,7 +204,7 @@ impl LstmLayer {
 impl TileState {
     /// Back before the first step.
     pub fn reset(&mut self) {
-        self.fed.fill(Row::ZERO);
+        self.moved = false;
         self.cells.fill(Row::ZERO);
     }
 

@@ -1,5 +1,7 @@
 //! How fast this machine multiplies and adds: what the share of the peak is measured against.
 
+use std::time::Instant;
+
 use crate::simd::{Isa, Kernel, LANES, Row, Simd};
 
 /// Multiplications with additions that nothing holds up: all in registers, none waiting for another.
@@ -9,11 +11,28 @@ pub struct Peak {
     pub rounds: usize,
 }
 
+/// Rounds of a measurement, about a millisecond, and how many are taken.
+const ROUNDS: usize = 500_000;
+const MEASUREMENTS: usize = 8;
+
 /// Sums in registers: enough to cover the latency of an instruction on any machine known.
 const WIDE: usize = 24;
 const NARROW: usize = 5;
 
 impl Peak {
+    /// Floating-point operations a second of one core on `isa`: the best of a few measurements of a
+    /// millisecond or so, since a core may be busy or slow to wake up.
+    #[must_use]
+    pub fn measure(isa: Isa) -> f64 {
+        let peak = Self { rounds: ROUNDS };
+        let measure = |_| {
+            let started = Instant::now();
+            std::hint::black_box(peak.run(isa));
+            peak.operations(isa) / started.elapsed().as_secs_f64()
+        };
+        (0..MEASUREMENTS).map(measure).fold(0.0, f64::max)
+    }
+
     /// Floating-point operations of the rounds on `isa`: two a lane and sum.
     #[must_use]
     pub fn operations(self, isa: Isa) -> f64 {

@@ -1,6 +1,8 @@
 //! The layers against plain arithmetic in f64: outputs, and gradients by finite differences, on
 //! every instruction set that this machine has and for widths that fill no register.
 
+#![expect(clippy::needless_range_loop, reason = "formulas are written with their indices")]
+
 use fused::{Adam, Columns, Isa, LANES, LinearLayer, LstmLayer, LstmStepper, Row};
 
 /// Allowed difference of an output, and of a gradient as a share of the greatest.

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use clap::Args;
 use forecast::Series;
-use model::Artifact;
+use model::{Artifact, DeviceKind, Isa, Manifest, Peak};
 use serde_json::json;
 
 use super::args::{ModelArgs, SourceArgs, TrainingArgs, config};
@@ -79,14 +79,18 @@ pub(super) async fn fit(
 
 fn report(artifact: &Artifact, path: &std::path::Path, format: Format) -> anyhow::Result<()> {
     let manifest = artifact.manifest();
+    let share = peak_share(manifest);
     if format == Format::Json {
         let manifest: serde_json::Value = serde_json::from_str(artifact.manifest_json())?;
-        print_line(json!({ "path": path, "manifest": manifest }))?;
+        print_line(json!({ "path": path, "peak_share": share, "manifest": manifest }))?;
         return Ok(());
     }
     let training = &manifest.training;
+    let share = share.map_or_else(String::new, |share| {
+        format!(", {:.0} % of what its threads can compute", 100.0 * share)
+    });
     print_line(format_args!(
-        "{}: {} epochs in {:.1} s ({:.0} windows/s), best validation loss in epoch {}",
+        "{}: {} epochs in {:.1} s ({:.0} windows/s{share}), best validation loss in epoch {}",
         manifest.series,
         training.epochs_run,
         training.seconds,
@@ -96,6 +100,14 @@ fn report(artifact: &Artifact, path: &std::path::Path, format: Format) -> anyhow
     print_line(scores(artifact))?;
     print_line(format_args!("saved {}", path.display()))?;
     Ok(())
+}
+
+/// Which share of the CPU's peak, measured now, a training made use of; `None` on other devices.
+fn peak_share(manifest: &Manifest) -> Option<f64> {
+    let training = &manifest.training;
+    let computed = training.windows_per_second * manifest.network.training_operations();
+    let on_cpu = training.device == DeviceKind::Cpu.as_str();
+    on_cpu.then(|| computed / (Peak::measure(Isa::best()) * training.threads as f64))
 }
 
 /// The scores on the test part beside those of seasonal naive, and what to make of them.
