@@ -74,6 +74,8 @@ class Competitor:
         sys.exit(f"{self.key} ended without an answer; what it said is above")
 
     def measure(self):
+        # Threads of the competitor before may spin for a while.
+        time.sleep(0.5)
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         return json.loads(self.read("{"))
@@ -304,7 +306,15 @@ CPU, {megabytes_1:.0f} MB) on one thread, {train_2:.1f} s ({cpu_2:.1f} s, {megab
 
 {forecasts}
 
-{(HERE / "performance-notes.md").read_text()}"""
+## Notes
+
+- Times of a competitor include what its users pay for: shuffling, dropout, the optimizer, its own calls.
+- JAX is given the layout that suits it best: the input products of all steps at once and a scan over the
+  recurrence; with an epoch compiled it also shuffles inside, and nothing returns to Python between steps.
+- `times the floor` of 2 threads counts both cores.
+- Each competitor runs alone, pinned to as many cores as it has threads, after half a second of rest, since
+  threads of the one before may still spin.
+"""
 
 
 def main():

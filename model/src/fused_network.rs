@@ -1,6 +1,6 @@
 //! The reference network on tiles of sixteen windows: forward, and the gradients of a step.
 
-use fused::{Isa, LANES, LinearLayer, LstmLayer, Mask, Row, Tape};
+use fused::{Isa, LANES, LinearLayer, LstmGradients, LstmLayer, Mask, Row, Tape};
 
 use crate::dropout::TileMasks;
 use crate::network::NetworkConfig;
@@ -189,14 +189,14 @@ impl FusedNetwork {
         self.dense.add_gradients(last, d_dense, dense_w, dense_b);
         self.mask(d_last, Some((&masks.last, masks.scale)), d_state_2);
         for t in (0..lookback).rev() {
-            self.lstm_2.backward_step(tape_2, t, d_state_2);
+            let gradients = LstmGradients { weight: weight_2, bias: bias_2 };
+            self.lstm_2.backward_step(tape_2, t, d_state_2, gradients);
             d_state_2.fill(Row::ZERO);
             let mask = &masks.sequence[t * hidden..][..hidden];
             self.mask(tape_2.d_input(), Some((mask, masks.scale)), d_state_1);
-            self.lstm_1.backward_step(tape_1, t, d_state_1);
+            let gradients = LstmGradients { weight: weight_1, bias: bias_1 };
+            self.lstm_1.backward_step(tape_1, t, d_state_1, gradients);
         }
-        self.lstm_2.add_gradients(tape_2, weight_2, bias_2);
-        self.lstm_1.add_gradients(tape_1, weight_1, bias_1);
     }
 
     /// Drops and scales `rows`, where there are masks, into `to`.

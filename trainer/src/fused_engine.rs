@@ -212,3 +212,42 @@ impl Engine for FusedEngine<'_> {
         Ok(self.weights.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use forecast::gaps::Filled;
+    use forecast::scale::MinMaxScaler;
+    use forecast::windows::Windows;
+    use forecast::{Series, SeriesId, Step, Timestamp};
+
+    use super::*;
+
+    fn examples(count: usize, lookback: usize) -> Examples {
+        let values = (0..count + lookback).map(|i| Some((i * 7 % 13) as f64)).collect();
+        let id = SeriesId::new("test").unwrap();
+        let series =
+            Series::from_values(id, Step::FIVE_MINUTES, Timestamp::UNIX_EPOCH, values).unwrap();
+        let filled = Filled::from_view(series.view());
+        let windows = Windows::over(&filled, 0..count + lookback, lookback, 1);
+        Examples::scale(&windows, lookback, &MinMaxScaler::fit(&[0.0, 13.0]).unwrap())
+    }
+
+    #[test]
+    fn no_step_but_the_first_allocates() {
+        let options = TrainingOptions { batch: 40, ..TrainingOptions::default() };
+        let (train, validation) = (examples(80, 24), examples(40, 24));
+        let weights = Weights::initial(options.network, options.seed);
+        let shared = Shared::new(&options, &train, &validation, &weights);
+        Team::with(1, &|tile| shared.work(tile), |team| {
+            let mut engine = FusedEngine::new(&shared, team, &weights);
+            let indices: Vec<usize> = (0..40).collect();
+            engine.step(&indices);
+            let counted = allocation_counter::measure(|| {
+                engine.step(&indices);
+                engine.step(&indices[..33]);
+                engine.validation_loss().unwrap();
+            });
+            assert_eq!(counted.count_total, 0);
+        });
+    }
+}

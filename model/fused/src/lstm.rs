@@ -1,5 +1,7 @@
 //! An LSTM layer on tiles of sixteen sequences, forward and backward through time.
 
+use std::ops::Range;
+
 use crate::cell::{CellBackward, CellForward};
 use crate::outer::{OuterProducts, Steps, Transpose};
 use crate::product::Packed;
@@ -42,6 +44,19 @@ pub struct Tape {
     /// The derivatives by what was fed to a step, filled up to whole blocks.
     d_fed: Vec<Row>,
 }
+
+/// The gradients of a layer, in the shapes of [`LstmLayer::set`].
+#[derive(Debug)]
+pub struct LstmGradients<'a> {
+    /// `[inputs + hidden, 4 × hidden]`
+    pub weight: &'a mut [f32],
+    /// `[4 × hidden]`
+    pub bias: &'a mut [f32],
+}
+
+/// Steps after which the weights' gradients are added up: few enough that what the backward pass
+/// has left is still in the caches.
+const GRADIENT_STEPS: usize = 8;
 
 /// Where sixteen sequences stand in a layer, without a memory of the steps before: for forecasts.
 #[derive(Clone, Debug)]
@@ -156,8 +171,14 @@ impl LstmLayer {
 
     /// Step `t` backwards, after the steps behind it. The derivatives by the state after it, but
     /// for what comes from the steps behind it, are in `d_state` `[hidden]`; those of the steps
-    /// behind it are added to them.
-    pub fn backward_step(&self, tape: &mut Tape, t: usize, d_state: &mut [Row]) {
+    /// behind it are added to them. After step 0 the gradients are complete.
+    pub fn backward_step(
+        &self,
+        tape: &mut Tape,
+        t: usize,
+        d_state: &mut [Row],
+        gradients: LstmGradients<'_>,
+    ) {
         let hidden = self.hidden;
         if t + 1 == tape.steps {
             tape.d_cell.fill(Row::ZERO);
@@ -179,6 +200,14 @@ impl LstmLayer {
             self.backward.apply(&gates[..4 * hidden], &mut tape.d_fed);
         }
         self.isa.run(Transpose(&mut gates[..(4 * hidden).next_multiple_of(LANES)]));
+        if t.is_multiple_of(GRADIENT_STEPS) {
+            self.add_gradients(tape, t..tape.steps.min(t + GRADIENT_STEPS), gradients.weight);
+        }
+        if t == 0 {
+            for (bias, row) in gradients.bias.iter_mut().zip(&tape.d_bias) {
+                *bias += row.0.iter().sum::<f32>();
+            }
+        }
     }
 
     /// Where the derivatives by the state begin in `d_fed`.
@@ -186,18 +215,17 @@ impl LstmLayer {
         if self.input_gradient { self.inputs } else { 0 }
     }
 
-    /// Adds the gradients of a tape whose backward pass is done, in the shapes of [`Self::set`].
-    pub fn add_gradients(&self, tape: &Tape, weight: &mut [f32], bias: &mut [f32]) {
-        let (width, gates) = (self.inputs + self.hidden, 4 * self.hidden);
+    /// Adds the weights' gradients of steps whose backward pass is done.
+    fn add_gradients(&self, tape: &Tape, steps: Range<usize>, weight: &mut [f32]) {
+        let (width, stride) = (self.inputs + self.hidden, tape.stride);
+        let fed = &tape.fed[steps.start * width..steps.end * width];
+        let gates = &tape.gates[steps.start * stride..steps.end * stride];
         self.isa.run(OuterProducts {
-            inputs: Steps { rows: &tape.fed, stride: width, count: width },
-            derivatives: Steps { rows: &tape.gates, stride: tape.stride, count: gates },
+            inputs: Steps { rows: fed, stride: width, count: width },
+            derivatives: Steps { rows: gates, stride, count: 4 * self.hidden },
             samples: LANES,
             gradient: weight,
         });
-        for (bias, row) in bias.iter_mut().zip(&tape.d_bias) {
-            *bias += row.0.iter().sum::<f32>();
-        }
     }
 }
 

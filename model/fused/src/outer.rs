@@ -35,15 +35,9 @@ impl Kernel for OuterProducts<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        let Self { inputs, derivatives, .. } = self;
-        let steps = inputs.rows.len() / inputs.stride;
-        for t in (0..steps).step_by(STEPS) {
-            self.inputs.rows = &inputs.rows[t * inputs.stride..];
-            self.derivatives.rows = &derivatives.rows[t * derivatives.stride..];
-            for j in (0..derivatives.count).step_by(LANES) {
-                for block in blocks(inputs.count, S::HEIGHT) {
-                    by_height!(block.len(), self.block::<S, H>(s, block.start, j));
-                }
+        for j in (0..self.derivatives.count).step_by(LANES) {
+            for block in blocks(self.inputs.count, S::HEIGHT) {
+                by_height!(block.len(), self.block::<S, H>(s, block.start, j));
             }
         }
     }
@@ -56,7 +50,7 @@ impl OuterProducts<'_> {
         let mut sums = [s.splat(0.0); HEIGHT];
         let mut inputs = &self.inputs.rows[k..];
         let steps = self.derivatives.rows.chunks_exact(self.derivatives.stride);
-        for derivatives in steps.take(STEPS) {
+        for derivatives in steps {
             let (x, _) = inputs.as_chunks::<HEIGHT>();
             sums = step(s, &x[0], &derivatives[j..j + self.samples], sums);
             inputs = inputs.get(self.inputs.stride..).unwrap_or(&[]);
@@ -75,9 +69,6 @@ impl OuterProducts<'_> {
         }
     }
 }
-
-/// Steps whose derivatives by sixteen outputs stay in the first-level cache while inputs pass.
-const STEPS: usize = 8;
 
 /// Adds one step's products to `sums`.
 #[inline(always)]

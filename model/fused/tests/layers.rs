@@ -3,7 +3,7 @@
 
 #![expect(clippy::needless_range_loop, reason = "formulas are written with their indices")]
 
-use fused::{Adam, Columns, Isa, LANES, LinearLayer, LstmLayer, LstmStepper, Row};
+use fused::{Adam, Columns, Isa, LANES, LinearLayer, LstmGradients, LstmLayer, LstmStepper, Row};
 
 /// Allowed difference of an output, and of a gradient as a share of the greatest.
 const TOLERANCE: f64 = 2e-5;
@@ -185,13 +185,13 @@ fn gradients(case: &Case, factors: &[Row], isa: Isa) -> Gradients {
         layer.forward_step(&mut tape, t);
     }
     let mut input = vec![Row::ZERO; steps * inputs];
+    let (mut weight, mut bias) = (vec![0.0; case.weight.len()], vec![0.0; case.bias.len()]);
     for t in (0..steps).rev() {
         let mut d_state = factors[t * hidden..(t + 1) * hidden].to_vec();
-        layer.backward_step(&mut tape, t, &mut d_state);
+        let gradients = LstmGradients { weight: &mut weight, bias: &mut bias };
+        layer.backward_step(&mut tape, t, &mut d_state, gradients);
         input[t * inputs..(t + 1) * inputs].copy_from_slice(tape.d_input());
     }
-    let (mut weight, mut bias) = (vec![0.0; case.weight.len()], vec![0.0; case.bias.len()]);
-    layer.add_gradients(&tape, &mut weight, &mut bias);
     Gradients { weight, bias, input }
 }
 
