@@ -191,7 +191,10 @@ impl FusedNetwork {
         for t in (0..lookback).rev() {
             let gradients = LstmGradients { weight: weight_2, bias: bias_2 };
             self.lstm_2.backward_step(tape_2, t, d_state_2, gradients);
-            d_state_2.fill(Row::ZERO);
+            // The loss depends on the last state alone.
+            if t + 1 == lookback {
+                d_state_2.fill(Row::ZERO);
+            }
             let mask = &masks.sequence[t * hidden..][..hidden];
             self.mask(tape_2.d_input(), Some((mask, masks.scale)), d_state_1);
             let gradients = LstmGradients { weight: weight_1, bias: bias_1 };

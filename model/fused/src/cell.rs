@@ -71,8 +71,10 @@ pub(crate) struct CellBackward<'a> {
     pub(crate) cell_before: &'a [Row],
     /// tanh(c)
     pub(crate) squashed: &'a [Row],
-    /// ∂/∂h
+    /// ∂/∂h, but for what comes from later steps
     pub(crate) d_state: &'a [Row],
+    /// What comes from later steps
+    pub(crate) d_state_later: &'a [Row],
     /// Before, the part of ∂/∂c that comes from later steps; after, the one for the step before.
     pub(crate) d_cell: &'a mut [Row],
     /// `[4 × hidden]` and more: the derivatives by the sums are added, for the bias.
@@ -88,11 +90,12 @@ impl Kernel for CellBackward<'_> {
         let [gate_i, gate_f, gate_g, gate_o] = gates_mut(self.gates, hidden);
         let [bias_i, bias_f, bias_g, bias_o] = gates_mut(self.d_bias, hidden);
         let (before, squashed) = (&self.cell_before[..hidden], &self.squashed[..hidden]);
-        let d_state = &self.d_state[..hidden];
+        let (d_state, later) = (&self.d_state[..hidden], &self.d_state_later[..hidden]);
         for u in 0..hidden {
             let (i, f) = (s.load(&gate_i[u].0), s.load(&gate_f[u].0));
             let (g, o) = (s.load(&gate_g[u].0), s.load(&gate_o[u].0));
-            let (d_h, t) = (s.load(&d_state[u].0), s.load(&squashed[u].0));
+            let d_h = s.add(s.load(&d_state[u].0), s.load(&later[u].0));
+            let t = s.load(&squashed[u].0);
             // By o: ∂h · tanh(c) · o (1 − o); by c: ∂h · o · (1 − tanh²(c)) and what came later.
             let d_h_o = s.mul(d_h, o);
             let d_h_o_t = s.mul(d_h_o, t);

@@ -64,7 +64,6 @@ impl LinearLayer {
         self.isa.run(OuterProducts {
             inputs: Steps { rows: input, stride: inputs, count: inputs },
             derivatives: Steps { rows: d_output, stride: d_output.len(), count: outputs },
-            samples: LANES,
             gradient: weight,
         });
     }

@@ -170,29 +170,29 @@ impl LstmLayer {
     }
 
     /// Step `t` backwards, after the steps behind it. The derivatives by the state after it, but
-    /// for what comes from the steps behind it, are in `d_state` `[hidden]`; those of the steps
-    /// behind it are added to them. After step 0 the gradients are complete.
+    /// for what comes from the steps behind it, are in `d_state` `[hidden]`. After step 0 the
+    /// gradients are complete.
     pub fn backward_step(
         &self,
         tape: &mut Tape,
         t: usize,
-        d_state: &mut [Row],
+        d_state: &[Row],
         gradients: LstmGradients<'_>,
     ) {
         let hidden = self.hidden;
         if t + 1 == tape.steps {
             tape.d_cell.fill(Row::ZERO);
             tape.d_bias.fill(Row::ZERO);
-        } else {
-            let from = self.backward_state();
-            add_rows(d_state, &tape.d_fed[from..from + hidden]);
+            tape.d_fed.fill(Row::ZERO);
         }
+        let later = if self.input_gradient { self.inputs } else { 0 };
         let gates = &mut tape.gates[t * tape.stride..(t + 1) * tape.stride];
         self.isa.run(CellBackward {
             gates,
             cell_before: &tape.cells[t * hidden..(t + 1) * hidden],
             squashed: &tape.squashed[t * hidden..(t + 1) * hidden],
             d_state,
+            d_state_later: &tape.d_fed[later..later + hidden],
             d_cell: &mut tape.d_cell,
             d_bias: &mut tape.d_bias,
         });
@@ -210,11 +210,6 @@ impl LstmLayer {
         }
     }
 
-    /// Where the derivatives by the state begin in `d_fed`.
-    fn backward_state(&self) -> usize {
-        if self.input_gradient { self.inputs } else { 0 }
-    }
-
     /// Adds the weights' gradients of steps whose backward pass is done.
     fn add_gradients(&self, tape: &Tape, steps: Range<usize>, weight: &mut [f32]) {
         let (width, stride) = (self.inputs + self.hidden, tape.stride);
@@ -223,7 +218,6 @@ impl LstmLayer {
         self.isa.run(OuterProducts {
             inputs: Steps { rows: fed, stride: width, count: width },
             derivatives: Steps { rows: gates, stride, count: 4 * self.hidden },
-            samples: LANES,
             gradient: weight,
         });
     }
@@ -264,13 +258,5 @@ impl Tape {
     /// The loss's derivative by the input of the step that was last run backwards: `[inputs]`.
     pub fn d_input(&self) -> &[Row] {
         &self.d_fed[..self.inputs]
-    }
-}
-
-fn add_rows(to: &mut [Row], rows: &[Row]) {
-    for (to, row) in to.iter_mut().zip(rows) {
-        for (to, x) in to.0.iter_mut().zip(row.0) {
-            *to += x;
-        }
     }
 }

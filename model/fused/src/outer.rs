@@ -24,8 +24,6 @@ pub(crate) struct OuterProducts<'a> {
     pub(crate) inputs: Steps<'a>,
     /// One row an output, as many steps; [`Transposed`].
     pub(crate) derivatives: Steps<'a>,
-    /// Samples of the tile, from the first lane on, whose derivatives are not zero.
-    pub(crate) samples: usize,
     /// `[inputs.count, derivatives.count]`, row-major.
     pub(crate) gradient: &'a mut [f32],
 }
@@ -49,10 +47,10 @@ impl OuterProducts<'_> {
     fn block<S: Simd, const HEIGHT: usize>(&mut self, s: S, k: usize, j: usize) {
         let mut sums = [s.splat(0.0); HEIGHT];
         let mut inputs = &self.inputs.rows[k..];
-        let steps = self.derivatives.rows.chunks_exact(self.derivatives.stride);
-        for derivatives in steps {
+        for derivatives in self.derivatives.rows.chunks_exact(self.derivatives.stride) {
             let (x, _) = inputs.as_chunks::<HEIGHT>();
-            sums = step(s, &x[0], &derivatives[j..j + self.samples], sums);
+            let (d, _) = derivatives[j..].as_chunks::<LANES>();
+            sums = step(s, &x[0], &d[0], sums);
             inputs = inputs.get(self.inputs.stride..).unwrap_or(&[]);
         }
         let outputs = self.derivatives.count;
@@ -75,13 +73,13 @@ impl OuterProducts<'_> {
 fn step<S: Simd, const HEIGHT: usize>(
     s: S,
     inputs: &[Row; HEIGHT],
-    derivatives: &[Row],
+    derivatives: &[Row; LANES],
     mut sums: [S::V; HEIGHT],
 ) -> [S::V; HEIGHT] {
     for (lane, row) in derivatives.iter().enumerate() {
         let row = s.load(&row.0);
         for r in 0..HEIGHT {
-            sums[r] = s.mul_add(s.splat(inputs[r].0[lane % LANES]), row, sums[r]);
+            sums[r] = s.mul_add(s.splat(inputs[r].0[lane]), row, sums[r]);
         }
     }
     sums

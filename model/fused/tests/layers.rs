@@ -187,9 +187,9 @@ fn gradients(case: &Case, factors: &[Row], isa: Isa) -> Gradients {
     let mut input = vec![Row::ZERO; steps * inputs];
     let (mut weight, mut bias) = (vec![0.0; case.weight.len()], vec![0.0; case.bias.len()]);
     for t in (0..steps).rev() {
-        let mut d_state = factors[t * hidden..(t + 1) * hidden].to_vec();
+        let d_state = &factors[t * hidden..(t + 1) * hidden];
         let gradients = LstmGradients { weight: &mut weight, bias: &mut bias };
-        layer.backward_step(&mut tape, t, &mut d_state, gradients);
+        layer.backward_step(&mut tape, t, d_state, gradients);
         input[t * inputs..(t + 1) * inputs].copy_from_slice(tape.d_input());
     }
     Gradients { weight, bias, input }
