@@ -118,16 +118,28 @@ def torch_task():
     return forecast
 
 
-def jax_task():
-    """Input products of all steps at once, a scan over the recurrence; a whole epoch compiled, or,
-    as `jax-steps`, each step."""
+def jax_parameters():
+    import jax.numpy as jnp
+
+    def uniform(*shape):
+        return jnp.asarray(RANDOM.uniform(-0.2, 0.2, shape).astype(np.float32))
+
+    return {
+        "lstm_1": (uniform(1, 4 * HIDDEN), uniform(HIDDEN, 4 * HIDDEN), uniform(4 * HIDDEN)),
+        "lstm_2": (uniform(HIDDEN, 4 * HIDDEN), uniform(HIDDEN, 4 * HIDDEN), uniform(4 * HIDDEN)),
+        "dense": (uniform(HIDDEN, DENSE), uniform(DENSE)),
+        "output": (uniform(DENSE, 1), uniform(1)),
+    }
+
+
+def jax_network(parameters, x, key=None):
+    """From [steps, batch, 1] to [batch, 1]; with a key, with dropout."""
     import jax
     import jax.numpy as jnp
 
     def lstm(parameters, sequence):
-        """From [steps, batch, inputs] to [steps, batch, hidden]."""
+        """The input products of all steps at once, then a scan over the recurrence."""
         inputs, recurrent, bias = parameters
-        sums = sequence @ inputs + bias
 
         def step(carry, sums):
             state, cell = carry
@@ -137,87 +149,90 @@ def jax_task():
             return (state, cell), state
 
         zero = jnp.zeros((sequence.shape[1], HIDDEN))
-        return jax.lax.scan(step, (zero, zero), sums)[1]
+        return jax.lax.scan(step, (zero, zero), sequence @ inputs + bias)[1]
 
-    def network(parameters, x, key=None):
-        """From [steps, batch, 1] to [batch, 1]."""
-        def drop(x, key):
-            kept = jax.random.bernoulli(key, 1 - DROPOUT, x.shape)
-            return jnp.where(kept, x / (1 - DROPOUT), 0)
+    def drop(x, key):
+        kept = jax.random.bernoulli(key, 1 - DROPOUT, x.shape)
+        return jnp.where(kept, x / (1 - DROPOUT), 0)
 
-        keys = (None, None) if key is None else jax.random.split(key)
-        x = lstm(parameters["lstm_1"], x)
-        x = x if key is None else drop(x, keys[0])
-        x = lstm(parameters["lstm_2"], x)[-1]
-        x = x if key is None else drop(x, keys[1])
-        for layer in ("dense", "output"):
-            x = x @ parameters[layer][0] + parameters[layer][1]
-        return x
+    keys = (None, None) if key is None else jax.random.split(key)
+    x = lstm(parameters["lstm_1"], x)
+    x = x if key is None else drop(x, keys[0])
+    x = lstm(parameters["lstm_2"], x)[-1]
+    x = x if key is None else drop(x, keys[1])
+    for layer in ("dense", "output"):
+        x = x @ parameters[layer][0] + parameters[layer][1]
+    return x
 
-    def uniform(*shape):
-        return jnp.asarray(RANDOM.uniform(-0.2, 0.2, shape).astype(np.float32))
 
-    parameters = {
-        "lstm_1": (uniform(1, 4 * HIDDEN), uniform(HIDDEN, 4 * HIDDEN), uniform(4 * HIDDEN)),
-        "lstm_2": (uniform(HIDDEN, 4 * HIDDEN), uniform(HIDDEN, 4 * HIDDEN), uniform(4 * HIDDEN)),
-        "dense": (uniform(HIDDEN, DENSE), uniform(DENSE)),
-        "output": (uniform(DENSE, 1), uniform(1)),
-    }
+def jax_epoch():
+    import jax
+    import jax.numpy as jnp
+
+    x = jnp.asarray(windows(WINDOWS).transpose(1, 0, 2))
+    y = jnp.asarray(RANDOM.random((WINDOWS, 1), dtype=np.float32))
+
+    def loss(parameters, x, y, key):
+        return jnp.mean((jax_network(parameters, x, key) - y) ** 2)
+
+    def adam(state, indices):
+        parameters, means, squares, count, key = state
+        key, dropout = jax.random.split(key)
+        gradients = jax.grad(loss)(parameters, x[:, indices], y[indices], dropout)
+        count = count + 1
+        tree = jax.tree.map
+        means = tree(lambda m, g: 0.9 * m + 0.1 * g, means, gradients)
+        squares = tree(lambda s, g: 0.999 * s + 0.001 * g * g, squares, gradients)
+
+        def update(p, m, s):
+            m, s = m / (1 - 0.9**count), s / (1 - 0.999**count)
+            return p - RATE * m / (jnp.sqrt(s) + 1e-8)
+
+        return (tree(update, parameters, means, squares), means, squares, count, key), None
+
+    step = jax.jit(lambda state, indices: adam(state, indices)[0])
+
+    def by_steps(state):
+        order = RANDOM.permutation(WINDOWS)
+        for first in range(0, WINDOWS, BATCH):
+            state = step(state, order[first:first + BATCH])
+        return state
+
+    @jax.jit
+    def whole(state):
+        key, shuffling = jax.random.split(state[4])
+        order, full = jax.random.permutation(shuffling, WINDOWS), WINDOWS // BATCH * BATCH
+        state, _ = jax.lax.scan(adam, state[:4] + (key,), order[:full].reshape(-1, BATCH))
+        return adam(state, order[full:])[0]
+
+    parameters = jax_parameters()
+    zeros = jax.tree.map(jnp.zeros_like, parameters)
+    states = [(parameters, zeros, zeros, jnp.float32(0), jax.random.key(42))]
+    epoch = by_steps if PEER == "jax-steps" else whole
+
+    def run():
+        states[0] = jax.block_until_ready(epoch(states[0]))
+
+    return run
+
+
+def jax_task():
+    """A whole epoch compiled, or, as `jax-steps`, each step; all steps of a forecast compiled."""
+    import jax
+    import jax.numpy as jnp
+
     if TASK == "epoch":
-        full = WINDOWS // BATCH * BATCH
-        x = jnp.asarray(windows(WINDOWS).transpose(1, 0, 2))
-        y = jnp.asarray(RANDOM.random((WINDOWS, 1), dtype=np.float32))
-
-        def loss(parameters, x, y, key):
-            return jnp.mean((network(parameters, x, key) - y) ** 2)
-
-        def adam(state, indices):
-            parameters, means, squares, count, key = state
-            key, dropout = jax.random.split(key)
-            gradients = jax.grad(loss)(parameters, x[:, indices], y[indices], dropout)
-            count = count + 1
-            tree = jax.tree.map
-            means = tree(lambda m, g: 0.9 * m + 0.1 * g, means, gradients)
-            squares = tree(lambda s, g: 0.999 * s + 0.001 * g * g, squares, gradients)
-
-            def update(p, m, s):
-                m, s = m / (1 - 0.9**count), s / (1 - 0.999**count)
-                return p - RATE * m / (jnp.sqrt(s) + 1e-8)
-
-            return (tree(update, parameters, means, squares), means, squares, count, key), None
-
-        if PEER == "jax-steps":
-            one = jax.jit(lambda state, indices: adam(state, indices)[0])
-
-            def by_steps():
-                order = RANDOM.permutation(WINDOWS)
-                for first in range(0, WINDOWS, BATCH):
-                    states[0] = one(states[0], order[first:first + BATCH])
-                jax.block_until_ready(states[0])
-
-        @jax.jit
-        def epoch(state):
-            key, shuffling = jax.random.split(state[4])
-            order = jax.random.permutation(shuffling, WINDOWS)
-            state, _ = jax.lax.scan(adam, state[:4] + (key,), order[:full].reshape(-1, BATCH))
-            return adam(state, order[full:])[0]
-
-        zeros = jax.tree.map(jnp.zeros_like, parameters)
-        states = [(parameters, zeros, zeros, jnp.float32(0), jax.random.key(42))]
-
-        def run():
-            states[0] = jax.block_until_ready(epoch(states[0]))
-
-        return by_steps if PEER == "jax-steps" else run
+        return jax_epoch()
 
     @jax.jit
     def forecast(parameters, known):
         def step(known, _):
-            following = network(parameters, known)
+            following = jax_network(parameters, known)
             return jnp.concatenate([known[1:], following[None]]), following
 
         return jax.lax.scan(step, known, length=HORIZON)[1]
 
+    parameters = jax_parameters()
     start = jnp.asarray(windows(1 if TASK == "forecast" else SERIES).transpose(1, 0, 2))
     return lambda: jax.block_until_ready(forecast(parameters, start))
 

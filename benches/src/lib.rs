@@ -38,8 +38,8 @@ pub fn numbers(count: usize) -> Vec<f32> {
     (0..count).map(|i| (i * 7919 % 1009) as f32 / 1009.0).collect()
 }
 
-/// A training step of the network, without a trainer around it: for counting instructions and for
-/// timing its parts.
+/// The kernels' part of a training step: what the trainer adds, gathering the windows and adding up
+/// the tiles' gradients, is left out.
 #[derive(Debug)]
 pub struct TrainingStep {
     parameters: [Vec<f32>; TENSORS],
@@ -57,7 +57,7 @@ impl TrainingStep {
     #[must_use]
     pub fn new(isa: Isa) -> Self {
         let weights = Weights::initial(CONFIG, 1);
-        let parameters = parameters(&weights);
+        let parameters = weights.tensors().clone();
         let network = FusedNetwork::new(&weights, isa);
         let windows = numbers(BATCH * CONFIG.lookback);
         let mut tiles = Vec::new();
@@ -100,9 +100,4 @@ impl TrainingStep {
     pub fn forward(&mut self) -> f32 {
         self.network.predictions(&self.tiles[0], &mut self.workspace)[0]
     }
-}
-
-fn parameters(weights: &Weights) -> [Vec<f32>; TENSORS] {
-    let mut tensors = weights.iter().map(|(_, _, values)| values.to_vec());
-    std::array::from_fn(|_| tensors.next().unwrap_or_default())
 }

@@ -12,11 +12,11 @@
 //! window 3           ●    ●   ●  ▶ v₆
 //! ```
 //!
-//! So the weights are read lookback + horizon − 1 times rather than lookback × horizon times.
+//! So the weights pass lookback + horizon − 1 times rather than lookback × horizon times.
 
-use fused::{Columns, Isa, LANES, LinearLayer, LstmLayer, LstmStepper, Row};
+use fused::{Columns, Isa, LANES, LstmStepper, Row};
 
-use crate::network::NetworkConfig;
+use crate::fused_network::FusedNetwork;
 use crate::weights::Weights;
 
 /// Series from which on a tile of sixteen is faster than so many sequences, as measured.
@@ -54,18 +54,19 @@ impl Autoregressor {
     #[must_use]
     pub fn forecast(&self, known: &[f32], series: usize, horizon: usize) -> Vec<f32> {
         let mut forecasts = vec![0.0; horizon * series];
-        let tiles = (series + LANES - TILE_MIN) / LANES;
-        let mut tile_network = (tiles > 0).then(|| TileNetwork::new(&self.weights, self.isa));
+        // Packed for this call only: a forecaster is kept for each of many workloads.
+        let tiles = (series >= TILE_MIN).then(|| FusedNetwork::new(&self.weights, self.isa));
         for first in (0..series).step_by(LANES) {
             let range = first..series.min(first + LANES);
-            let part: Vec<f32> =
+            let known: Vec<f32> =
                 known.chunks(series).flat_map(|step| &step[range.clone()]).copied().collect();
-            let count = range.len();
-            let forecast = match &mut tile_network {
-                Some(network) if count >= TILE_MIN => network.forecast(&part, count, horizon),
-                _ => self.few(part, count, horizon),
+            let forecast = match &tiles {
+                Some(network) if range.len() >= TILE_MIN => {
+                    tile(network, &known, range.len(), horizon)
+                }
+                _ => self.few(known, range.len(), horizon),
             };
-            for (to, from) in forecasts.chunks_mut(series).zip(forecast.chunks(count)) {
+            for (to, from) in forecasts.chunks_mut(series).zip(forecast.chunks(range.len())) {
                 to[range.clone()].copy_from_slice(from);
             }
         }
@@ -102,57 +103,29 @@ impl Autoregressor {
     }
 }
 
-/// The network on tiles of sixteen series.
-struct TileNetwork {
-    lookback: usize,
-    lstm_1: LstmLayer,
-    lstm_2: LstmLayer,
-    dense: LinearLayer,
-    output: LinearLayer,
-}
-
-impl TileNetwork {
-    fn new(weights: &Weights, isa: Isa) -> Self {
-        let NetworkConfig { lookback, hidden, dense, .. } = weights.config();
-        let mut network = Self {
-            lookback,
-            lstm_1: LstmLayer::new(1, hidden, false, isa),
-            lstm_2: LstmLayer::new(hidden, hidden, false, isa),
-            dense: LinearLayer::new(hidden, dense, isa),
-            output: LinearLayer::new(dense, 1, isa),
-        };
-        let [weight_1, bias_1, weight_2, bias_2, dense, dense_bias, output, output_bias] =
-            weights.tensors();
-        network.lstm_1.set(weight_1, bias_1);
-        network.lstm_2.set(weight_2, bias_2);
-        network.dense.set(dense, dense_bias);
-        network.output.set(output, output_bias);
-        network
-    }
-
-    /// As [`Autoregressor::forecast`], for at most sixteen series.
-    fn forecast(&mut self, known: &[f32], series: usize, horizon: usize) -> Vec<f32> {
-        let row = |values: &[f32]| {
-            let mut row = Row::ZERO;
-            row.0[..values.len()].copy_from_slice(values);
-            row
-        };
-        let mut values: Vec<Row> = known.chunks(series).map(row).collect();
-        let (mut first, mut second) = (self.lstm_1.tile_state(), self.lstm_2.tile_state());
-        let (mut dense, mut output) = (self.dense.output(), self.output.output());
-        for window in 0..horizon {
-            first.reset();
-            second.reset();
-            for value in &values[window..window + self.lookback] {
-                first.input_mut()[0] = *value;
-                self.lstm_1.advance(&mut first);
-                second.input_mut().copy_from_slice(first.state());
-                self.lstm_2.advance(&mut second);
-            }
-            self.dense.forward(second.state(), &mut dense);
-            self.output.forward(&dense, &mut output);
-            values.push(output[0]);
+/// As [`Autoregressor::forecast`], for at most sixteen series.
+fn tile(network: &FusedNetwork, known: &[f32], series: usize, horizon: usize) -> Vec<f32> {
+    let row = |values: &[f32]| {
+        let mut row = Row::ZERO;
+        row.0[..values.len()].copy_from_slice(values);
+        row
+    };
+    let lookback = network.config.lookback;
+    let mut values: Vec<Row> = known.chunks(series).map(row).collect();
+    let (mut first, mut second) = (network.lstm_1.tile_state(), network.lstm_2.tile_state());
+    let (mut dense, mut output) = (network.dense.output(), network.output.output());
+    for window in 0..horizon {
+        first.reset();
+        second.reset();
+        for value in &values[window..window + lookback] {
+            first.input_mut()[0] = *value;
+            network.lstm_1.advance(&mut first);
+            second.input_mut().copy_from_slice(first.state());
+            network.lstm_2.advance(&mut second);
         }
-        values[self.lookback..].iter().flat_map(|row| &row.0[..series]).copied().collect()
+        network.dense.forward(second.state(), &mut dense);
+        network.output.forward(&dense, &mut output);
+        values.push(output[0]);
     }
+    values[lookback..].iter().flat_map(|row| &row.0[..series]).copied().collect()
 }

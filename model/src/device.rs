@@ -8,7 +8,7 @@ use thiserror::Error;
 /// A kind of device; `cpu` is always there, the others by cargo feature.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum DeviceKind {
-    /// Burn's own CPU backend.
+    /// Our own kernels; where a tensor is asked for, Burn's CPU backend.
     #[default]
     Cpu,
     /// Burn's older CPU backend, kept for comparison; feature `ndarray`.
@@ -44,6 +44,12 @@ pub enum DeviceError {
 }
 
 impl DeviceKind {
+    /// Whether our own kernels compute on it, rather than Burn.
+    #[must_use]
+    pub fn is_fused(self) -> bool {
+        self == Self::Cpu
+    }
+
     /// The name: `cpu`, `ndarray` or `wgpu`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -102,25 +102,18 @@ impl DropoutMasks {
         &self.tiles
     }
 
-    /// After the first layer, a step each: `[hidden, batch]`.
-    pub(crate) fn sequence(&self, hidden: usize, device: &Device) -> Vec<Tensor<2>> {
-        let steps = self.tiles.first().map_or(0, |tile| tile.sequence.len() / hidden);
-        let step =
-            |t| self.tensor(hidden, |tile| &tile.sequence[t * hidden..(t + 1) * hidden], device);
-        (0..steps).map(step).collect()
+    /// After the first layer: `[lookback × hidden, batch]`.
+    pub(crate) fn sequence(&self, device: &Device) -> Tensor<2> {
+        self.tensor(|tile| &tile.sequence, device)
     }
 
     /// After the second layer: `[hidden, batch]`.
-    pub(crate) fn last(&self, hidden: usize, device: &Device) -> Tensor<2> {
-        self.tensor(hidden, |tile| &tile.last, device)
+    pub(crate) fn last(&self, device: &Device) -> Tensor<2> {
+        self.tensor(|tile| &tile.last, device)
     }
 
-    fn tensor<'a>(
-        &'a self,
-        rows: usize,
-        of: impl Fn(&'a TileMasks) -> &'a [Mask],
-        device: &Device,
-    ) -> Tensor<2> {
+    fn tensor(&self, of: impl Fn(&TileMasks) -> &[Mask], device: &Device) -> Tensor<2> {
+        let rows = self.tiles.first().map_or(0, |tile| of(tile).len());
         let factor = |row: usize, sample: usize| {
             let tile = &self.tiles[sample / LANES];
             let kept = of(tile)[row] >> (sample % LANES) & 1 == 1;

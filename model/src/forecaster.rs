@@ -10,12 +10,12 @@ use burn::tensor::{Tensor, TensorData};
 use fused::Isa;
 
 use crate::autoregressor::Autoregressor;
-use crate::device::{Device, DeviceKind};
+use crate::device::Device;
 use crate::network::{NetworkConfig, ReferenceNetwork};
 use crate::weights::Weights;
 
-/// Windows that are run through the network at once: enough to keep any device busy, few enough
-/// that the intermediate tensors stay in the caches of a CPU.
+/// Windows that are run through the network at once: enough to keep any device busy, few enough for
+/// the memory of a small one.
 const BATCH_MAX: usize = 512;
 
 /// A network without intervals: plain numbers in, plain numbers out.
@@ -39,9 +39,9 @@ impl PointForecaster {
     /// The network with these weights, on `device`.
     #[must_use]
     pub fn new(weights: &Weights, scaler: MinMaxScaler, device: &Device) -> Self {
-        let network = match device.kind() {
-            DeviceKind::Cpu => Network::Fused(Box::new(Autoregressor::new(weights, Isa::best()))),
-            _ => {
+        let network = match device.kind().is_fused() {
+            true => Network::Fused(Box::new(Autoregressor::new(weights, Isa::best()))),
+            false => {
                 let network = ReferenceNetwork::new(weights, device.tensors());
                 Network::Burn(Box::new(network), device.clone())
             }
@@ -177,7 +177,7 @@ impl Forecaster for LstmForecaster {
         forecasts.pop().ok_or_else(|| ForecastError::Empty.into())
     }
 
-    /// In large batches: the network takes hardly longer for many windows than for one.
+    /// In batches, which use a device better than one window does.
     fn forecasts(
         &self,
         series: SeriesView<'_>,

@@ -1,6 +1,6 @@
 //! The reference network on tiles of sixteen windows: forward, and the gradients of a step.
 
-use fused::{Isa, LANES, LinearLayer, LstmGradients, LstmLayer, Mask, Row, Tape};
+use fused::{Gradients, Isa, LANES, LinearLayer, LstmLayer, Mask, Row, Tape};
 
 use crate::dropout::TileMasks;
 use crate::network::NetworkConfig;
@@ -9,12 +9,12 @@ use crate::weights::{TENSORS, Weights};
 /// The network of [`crate::ReferenceNetwork`], with the same weights, packed for the CPU.
 #[derive(Clone, Debug)]
 pub struct FusedNetwork {
-    config: NetworkConfig,
+    pub(crate) config: NetworkConfig,
     isa: Isa,
-    lstm_1: LstmLayer,
-    lstm_2: LstmLayer,
-    dense: LinearLayer,
-    output: LinearLayer,
+    pub(crate) lstm_1: LstmLayer,
+    pub(crate) lstm_2: LstmLayer,
+    pub(crate) dense: LinearLayer,
+    pub(crate) output: LinearLayer,
 }
 
 /// Up to sixteen windows, and the value that follows each.
@@ -42,8 +42,9 @@ impl Tile {
     }
 
     /// Adds a window of `lookback` values and the value that follows it. Beyond
-    /// [`Self::WINDOWS_MAX`] it panics.
+    /// [`Self::WINDOWS_MAX`], and with a window of another length, it panics.
     pub fn push(&mut self, window: &[f32], target: f32) {
+        assert_eq!(window.len(), self.windows.len(), "a window has as many values as the lookback");
         for (row, value) in self.windows.iter_mut().zip(window) {
             row.0[self.count] = *value;
         }
@@ -183,13 +184,13 @@ impl FusedNetwork {
         let Workspace { tape_1, tape_2, last, dense, d_output, d_dense, d_last, .. } = workspace;
         let (d_state_1, d_state_2) = (&mut workspace.d_state_1, &mut workspace.d_state_2);
         let [weight_1, bias_1, weight_2, bias_2, dense_w, dense_b, output_w, output_b] = gradients;
-        self.output.backward(d_output, d_dense);
-        self.output.add_gradients(dense, d_output, output_w, output_b);
-        self.dense.backward(d_dense, d_last);
-        self.dense.add_gradients(last, d_dense, dense_w, dense_b);
+        let gradients = Gradients { weight: output_w, bias: output_b };
+        self.output.backward(dense, d_output, d_dense, gradients);
+        let gradients = Gradients { weight: dense_w, bias: dense_b };
+        self.dense.backward(last, d_dense, d_last, gradients);
         self.mask(d_last, Some((&masks.last, masks.scale)), d_state_2);
         for t in (0..lookback).rev() {
-            let gradients = LstmGradients { weight: weight_2, bias: bias_2 };
+            let gradients = Gradients { weight: weight_2, bias: bias_2 };
             self.lstm_2.backward_step(tape_2, t, d_state_2, gradients);
             // The loss depends on the last state alone.
             if t + 1 == lookback {
@@ -197,7 +198,7 @@ impl FusedNetwork {
             }
             let mask = &masks.sequence[t * hidden..][..hidden];
             self.mask(tape_2.d_input(), Some((mask, masks.scale)), d_state_1);
-            let gradients = LstmGradients { weight: weight_1, bias: bias_1 };
+            let gradients = Gradients { weight: weight_1, bias: bias_1 };
             self.lstm_1.backward_step(tape_1, t, d_state_1, gradients);
         }
     }

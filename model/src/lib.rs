@@ -1,9 +1,10 @@
-//! The LSTM in Burn, and the artifact that it is stored in.
+//! The LSTM, in Burn and on our own kernels, and the artifact that it is stored in.
 //!
 //! ```text
-//! NetworkConfig ─▶ Weights ─▶ ReferenceNetwork ─▶ LstmForecaster : forecast::Forecaster
-//!                     ▲              on a Device        ▲
-//!                     └────────── Artifact (weights + Manifest, one file) ──────────┘
+//!                          ┌▶ ReferenceNetwork  any device, by Burn ─┐
+//! NetworkConfig ─▶ Weights ┼▶ Autoregressor     CPU: forecasts ──────┴▶ LstmForecaster : Forecaster
+//!                     ▲    └▶ FusedNetwork      CPU: gradients               ▲
+//!                     └──────────── Artifact (weights + Manifest, one file) ─┘
 //! ```
 //!
 //! Weights are plain numbers until they are put on a [`Device`]; tensors do not leave this crate and

@@ -48,7 +48,7 @@ pub struct DataSummary {
     /// Grid points without a value.
     pub gaps: usize,
     /// SHA-256 of the grid's times and values and of the training's configuration: the same
-    /// fingerprint on the same device yields the same weights.
+    /// fingerprint on the same device, and on a CPU the same instruction set, yields the same weights.
     pub fingerprint: String,
 }
 
@@ -100,7 +100,7 @@ pub struct TrainingSummary {
     pub windows_per_second: f64,
     /// The device it ran on.
     pub device: String,
-    /// Threads it used.
+    /// Threads that found work.
     pub threads: usize,
 }
 

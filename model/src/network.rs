@@ -34,7 +34,8 @@ impl NetworkConfig {
         2.0 * (lstms + hidden * dense + dense) as f64
     }
 
-    /// Those of a training window: forward, and backward to the activations and to the weights.
+    /// Those of a training window, as they are usually counted: forward, and as many each for the
+    /// gradients of all activations and of all weights.
     #[must_use]
     pub fn training_operations(&self) -> f64 {
         3.0 * self.forward_operations()
@@ -82,12 +83,13 @@ impl ReferenceNetwork {
         let mut sequence = self.lstm_1.forward(inputs);
         let (hidden, device) = (self.lstm_1.hidden(), windows.device());
         if let Some(masks) = masks {
-            let masks = masks.sequence(hidden, &device);
-            sequence = sequence.into_iter().zip(masks).map(|(state, mask)| state * mask).collect();
+            let masks = masks.sequence(&device);
+            let mask = |t: usize| masks.clone().narrow(0, t * hidden, hidden);
+            sequence = sequence.into_iter().enumerate().map(|(t, state)| state * mask(t)).collect();
         }
         let mut last = self.lstm_2.forward(sequence).pop().expect("a window has at least one step");
         if let Some(masks) = masks {
-            last = last * masks.last(hidden, &device);
+            last = last * masks.last(&device);
         }
         affine(&self.output, affine(&self.dense, last))
     }

@@ -106,8 +106,9 @@ impl Weights {
         named.map(|((name, shape), values)| (name, shape, values.as_slice()))
     }
 
-    /// The numbers of all tensors.
-    pub(crate) fn tensors(&self) -> &[Vec<f32>; TENSORS] {
+    /// The numbers of all tensors, in the order of [`Self::iter`].
+    #[must_use]
+    pub fn tensors(&self) -> &[Vec<f32>; TENSORS] {
         &self.tensors
     }
 

@@ -259,7 +259,7 @@ fn three_fused_steps_of_adam_are_those_of_pytorch() {
         let batch = setup.golden.batch;
         let mut network = FusedNetwork::new(&setup.weights, isa);
         let mut workspace = network.workspace();
-        let mut parameters: [Vec<f32>; TENSORS] = values(&setup.weights);
+        let mut parameters: [Vec<f32>; TENSORS] = setup.weights.tensors().clone();
         let mut adam = Adam::new(1e-3, &parameters.each_ref().map(Vec::len), isa);
         for (i, expected) in setup.golden.steps.iter().enumerate() {
             let what = |part| format!("{part} at step {} on {}", i + 1, isa.name());
@@ -283,9 +283,4 @@ fn three_fused_steps_of_adam_are_those_of_pytorch() {
             }
         }
     }
-}
-
-fn values(weights: &Weights) -> [Vec<f32>; TENSORS] {
-    let values: Vec<Vec<f32>> = weights.iter().map(|(_, _, values)| values.to_vec()).collect();
-    values.try_into().expect("a network has so many tensors")
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use model::{Device, DeviceKind, Purpose, TENSORS, Weights, stream};
+use model::{Device, Purpose, TENSORS, Weights, stream};
 use rand::Rng;
 
 use crate::batches::Examples;
@@ -26,6 +26,8 @@ pub(crate) struct Fitted {
     pub(crate) validation_loss: Vec<f64>,
     pub(crate) best_epoch: usize,
     pub(crate) stopped_early: bool,
+    /// Threads of ours that found work.
+    pub(crate) threads: usize,
 }
 
 /// Tells an event; an observer that breaks cancels.
@@ -46,12 +48,14 @@ pub(crate) fn fit(
 ) -> Result<Fitted, TrainingError> {
     let options = config.options();
     let weights = Weights::initial(options.network, options.seed);
-    if device.kind() == DeviceKind::Cpu {
+    if device.kind().is_fused() {
         let shared = Shared::new(options, train, validation, &weights);
-        Team::with(shared.threads(), &|tile| shared.work(tile), |team| {
+        let fitted = Team::with(shared.threads(), &|tile| shared.work(tile), |team| {
             let mut engine = FusedEngine::new(&shared, team, &weights);
             epochs(&mut engine, train.len(), options, observer)
-        })
+        });
+        let fitted = fitted.map_err(|e| TrainingError::Compute(format!("no threads: {e}")))?;
+        Ok(Fitted { threads: shared.threads(), ..fitted? })
     } else {
         let mut engine = BurnEngine::new(options, train, validation, &weights, device);
         epochs(&mut engine, train.len(), options, observer)
@@ -109,6 +113,7 @@ fn epochs(
         validation_loss: validation_losses,
         best_epoch: best.epoch,
         stopped_early,
+        threads: 1,
     })
 }
 

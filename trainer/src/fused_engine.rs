@@ -29,7 +29,7 @@ pub(crate) struct Shared<'a> {
     /// One a tile of the round; the gradients of those beyond a batch are never asked for.
     tiles: Vec<Mutex<TileResult>>,
     /// One a thread; whoever works takes a free one.
-    rooms: Vec<Mutex<Room>>,
+    scratch: Vec<Mutex<Scratch>>,
 }
 
 /// What is computed in a round.
@@ -55,7 +55,7 @@ struct TileResult {
 }
 
 /// What a thread needs for a tile, kept so that no step allocates.
-struct Room {
+struct Scratch {
     tile: Tile,
     masks: TileMasks,
     workspace: Workspace,
@@ -67,6 +67,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<'a> Shared<'a> {
+    /// What a training with these options needs, from these weights on.
     pub(crate) fn new(
         options: &'a TrainingOptions,
         train: &'a Examples,
@@ -74,8 +75,8 @@ impl<'a> Shared<'a> {
         weights: &Weights,
     ) -> Self {
         let network = FusedNetwork::new(weights, Isa::best());
-        let room = || {
-            Mutex::new(Room {
+        let scratch = || {
+            Mutex::new(Scratch {
                 tile: Tile::new(options.network.lookback),
                 masks: TileMasks::none(&options.network),
                 workspace: network.workspace(),
@@ -83,7 +84,7 @@ impl<'a> Shared<'a> {
         };
         let batch = tiles(options.batch.min(train.len()));
         // A batch has no more tiles to share.
-        let rooms = (0..options.threads.min(batch)).map(|_| room()).collect();
+        let scratch = (0..options.threads.min(batch)).map(|_| scratch()).collect();
         let tile = |i: usize| {
             let gradients = if i < batch { zeros(weights) } else { Default::default() };
             Mutex::new(TileResult { gradients, squared_errors: 0.0 })
@@ -95,20 +96,20 @@ impl<'a> Shared<'a> {
             indices: Vec::new(),
             seeds: Vec::new(),
         });
-        Self { options, train, validation, round, tiles, rooms }
+        Self { options, train, validation, round, tiles, scratch }
     }
 
     /// Threads that find work.
     pub(crate) fn threads(&self) -> usize {
-        self.rooms.len()
+        self.scratch.len()
     }
 
     /// Computes tile `i` of the round.
     pub(crate) fn work(&self, i: usize) {
         let round = self.round.read().unwrap_or_else(PoisonError::into_inner);
-        let free = self.rooms.iter().find_map(|room| room.try_lock().ok());
-        let mut room = free.unwrap_or_else(|| lock(&self.rooms[0]));
-        let Room { tile, masks, workspace } = &mut *room;
+        let free = self.scratch.iter().find_map(|scratch| scratch.try_lock().ok());
+        let mut scratch = free.unwrap_or_else(|| lock(&self.scratch[0]));
+        let Scratch { tile, masks, workspace } = &mut *scratch;
         let mut result = lock(&self.tiles[i]);
         tile.clear();
         let range = |count: usize| i * Tile::WINDOWS_MAX..count.min((i + 1) * Tile::WINDOWS_MAX);
@@ -138,11 +139,10 @@ fn tiles(windows: usize) -> usize {
 }
 
 fn zeros(weights: &Weights) -> [Vec<f32>; TENSORS] {
-    let mut tensors = weights.iter().map(|(_, _, values)| vec![0.0; values.len()]);
-    std::array::from_fn(|_| tensors.next().unwrap_or_default())
+    weights.tensors().each_ref().map(|tensor| vec![0.0; tensor.len()])
 }
 
-/// The thread that steers the others.
+/// The training as the thread that steers the others sees it.
 pub(crate) struct FusedEngine<'a> {
     shared: &'a Shared<'a>,
     team: &'a Team<'a>,
@@ -153,15 +153,14 @@ pub(crate) struct FusedEngine<'a> {
 }
 
 impl<'a> FusedEngine<'a> {
+    /// A training that `team` computes; its work is [`Shared::work`] of `shared`.
     pub(crate) fn new(shared: &'a Shared<'a>, team: &'a Team<'a>, weights: &Weights) -> Self {
         let options = shared.options;
-        let mut tensors = weights.iter().map(|(_, _, values)| values.to_vec());
-        let tensors = std::array::from_fn(|_| tensors.next().unwrap_or_default());
-        let sizes = tensors.each_ref().map(Vec::len);
+        let sizes = weights.tensors().each_ref().map(Vec::len);
         Self {
             shared,
             team,
-            weights: tensors,
+            weights: weights.tensors().clone(),
             adam: Adam::new(options.learning_rate, &sizes, Isa::best()),
             dropout: stream(options.seed, Purpose::Dropout),
             squared_errors: 0.0,
@@ -220,7 +219,10 @@ mod tests {
     use forecast::windows::Windows;
     use forecast::{Series, SeriesId, Step, Timestamp};
 
+    use model::{Device, DeviceKind, NetworkConfig};
+
     use super::*;
+    use crate::burn_engine::BurnEngine;
 
     fn examples(count: usize, lookback: usize) -> Examples {
         let values = (0..count + lookback).map(|i| Some((i * 7 % 13) as f64)).collect();
@@ -232,22 +234,54 @@ mod tests {
         Examples::scale(&windows, lookback, &MinMaxScaler::fit(&[0.0, 13.0]).unwrap())
     }
 
+    const NETWORK: NetworkConfig = NetworkConfig { lookback: 5, hidden: 7, dense: 3, dropout: 0.2 };
+
+    #[test]
+    fn steps_are_those_of_burns_autodiff() {
+        // Three tiles a batch, the last of them not full.
+        let options = TrainingOptions { batch: 40, network: NETWORK, ..Default::default() };
+        let (train, validation) = (examples(80, 5), examples(20, 5));
+        let weights = Weights::initial(NETWORK, options.seed);
+        let device = Device::open(DeviceKind::Cpu).unwrap();
+        let mut burn = BurnEngine::new(&options, &train, &validation, &weights, &device);
+        let shared = Shared::new(&options, &train, &validation, &weights);
+        let compared = Team::with(1, &|tile| shared.work(tile), |team| {
+            let mut fused = FusedEngine::new(&shared, team, &weights);
+            let order: Vec<usize> = (0..80).map(|i| i * 7 % 80).collect();
+            for indices in [&order[..40], &order[40..80], &order[..33]] {
+                fused.step(indices);
+                burn.step(indices);
+            }
+            let close = |a: f64, b: f64| (a - b).abs() <= 1e-4 * b.abs();
+            let (ours, theirs) = (fused.take_squared_errors(), burn.take_squared_errors());
+            assert!(close(ours.unwrap(), theirs.unwrap()), "with dropout");
+            let (ours, theirs) = (fused.validation_loss(), burn.validation_loss());
+            assert!(close(ours.unwrap(), theirs.unwrap()), "validation");
+            let (ours, theirs) = (fused.weights().unwrap(), burn.weights().unwrap());
+            for (ours, theirs) in ours.concat().iter().zip(theirs.concat()) {
+                assert!((ours - theirs).abs() < 1e-5, "{ours} {theirs}");
+            }
+            assert_ne!(ours, *weights.tensors());
+        });
+        compared.unwrap();
+    }
+
     #[test]
     fn no_step_but_the_first_allocates() {
         let options = TrainingOptions { batch: 40, ..TrainingOptions::default() };
         let (train, validation) = (examples(80, 24), examples(40, 24));
         let weights = Weights::initial(options.network, options.seed);
         let shared = Shared::new(&options, &train, &validation, &weights);
-        Team::with(1, &|tile| shared.work(tile), |team| {
+        let counted = Team::with(1, &|tile| shared.work(tile), |team| {
             let mut engine = FusedEngine::new(&shared, team, &weights);
             let indices: Vec<usize> = (0..40).collect();
             engine.step(&indices);
-            let counted = allocation_counter::measure(|| {
+            allocation_counter::measure(|| {
                 engine.step(&indices);
                 engine.step(&indices[..33]);
                 engine.validation_loss().unwrap();
-            });
-            assert_eq!(counted.count_total, 0);
+            })
         });
+        assert_eq!(counted.unwrap().count_total, 0);
     }
 }

@@ -3,6 +3,7 @@
 //! A step of training takes a millisecond, and its parts less: a thread that sleeps between them is
 //! woken too late, and often on the core that is busy already. The members of a team spin instead.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -42,24 +43,27 @@ struct State {
 impl Team<'_> {
     /// Calls `body` with a team of `threads` threads, of which the caller's is one, that do `work`.
     /// The members end with `body`; a panic of one becomes the caller's.
+    ///
+    /// # Errors
+    /// When the system does not give so many threads.
     pub(crate) fn with<T>(
         threads: usize,
         work: &(dyn Fn(usize) + Sync),
         body: impl FnOnce(&Team<'_>) -> T,
-    ) -> T {
+    ) -> io::Result<T> {
         let state = State::default();
         thread::scope(|scope| {
+            // Sent home whatever happens here: the scope waits for them.
+            let _home = GoHome(&state);
             let members = threads.saturating_sub(1);
             for _ in 0..members {
-                scope.spawn(|| member(&state, work));
+                thread::Builder::new().spawn_scoped(scope, || member(&state, work))?;
             }
-            // Sent home even if `body` panics: the scope waits for them.
-            let _home = GoHome(&state);
-            body(&Team { state: &state, work, members })
+            Ok(body(&Team { state: &state, work, members }))
         })
     }
 
-    /// Does the jobs 0 to `jobs`, each once, on whichever thread is free; returns when all are done.
+    /// Does the jobs `0..jobs`, each once, on whichever thread is free; returns when all are done.
     pub(crate) fn run(&self, jobs: usize) {
         let state = self.state;
         state.jobs.store(jobs, Ordering::Relaxed);
@@ -145,7 +149,7 @@ mod tests {
             let work = |job: usize| {
                 done[job].fetch_add(1, Ordering::Relaxed);
             };
-            Team::with(threads, &work, |team| {
+            let team = Team::with(threads, &work, |team| {
                 for round in 1..=200 {
                     let jobs = round % 10;
                     let before: Vec<usize> =
@@ -157,20 +161,26 @@ mod tests {
                     }
                 }
             });
+            team.unwrap();
         }
     }
 
     #[test]
-    #[should_panic(expected = "panicked")]
-    fn a_panic_reaches_the_caller_instead_of_hanging_it() {
-        let work = |job: usize| assert!(job != 3, "job 3 panicked");
-        Team::with(3, &work, |team| team.run(8));
+    #[should_panic(expected = "a thread of the training panicked")]
+    fn a_panic_of_a_member_reaches_the_caller_instead_of_hanging_it() {
+        let caller = thread::current().id();
+        let work = |_| {
+            assert_eq!(thread::current().id(), caller, "a member");
+            // Long enough for a member to take the next job.
+            thread::sleep(Duration::from_millis(5));
+        };
+        _ = Team::with(2, &work, |team| team.run(200));
     }
 
     #[test]
     #[should_panic(expected = "body")]
     fn a_panic_of_the_body_sends_the_members_home() {
-        Team::with(3, &|_| {}, |team| {
+        _ = Team::with(3, &|_| {}, |team| {
             team.run(1);
             panic!("body");
         });

@@ -188,6 +188,6 @@ fn summary(
         windows,
         windows_per_second: (windows * epochs_run) as f64 / seconds.max(f64::MIN_POSITIVE),
         device: options.device.to_string(),
-        threads: options.threads,
+        threads: fitted.threads,
     }
 }

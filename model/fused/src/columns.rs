@@ -10,10 +10,10 @@
 use crate::product::blocks;
 use crate::simd::{Isa, Kernel, LANES, Row, Simd};
 
-/// Most vectors of a block: with more, the matrix is read from the first-level cache often enough.
+/// Most vectors of a block: with so many, the matrix is read seldom enough.
 const VECTORS_MAX: usize = 12;
-/// Most rows of columns of a block: with more, there are sums enough to hide an instruction's
-/// latency.
+/// Most rows of columns of a block: with so many, there are sums enough to hide the latency of an
+/// instruction.
 const ROWS_MAX: usize = 6;
 
 /// A matrix and a bias whose columns lie in the lanes.

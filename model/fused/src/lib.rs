@@ -35,7 +35,7 @@ mod stepper;
 pub use adam::Adam;
 pub use columns::Columns;
 pub use linear::LinearLayer;
-pub use lstm::{LstmGradients, LstmLayer, Tape, TileState};
+pub use lstm::{Gradients, LstmLayer, Tape, TileState};
 pub use mask::{Mask, mask};
 pub use peak::Peak;
 pub use simd::{Isa, LANES, Row};

@@ -1,5 +1,6 @@
 //! A linear layer on tiles of sixteen samples, forward and backward.
 
+use crate::lstm::Gradients;
 use crate::outer::{OuterProducts, Steps, Transpose};
 use crate::product::Packed;
 use crate::simd::{Isa, LANES, Row};
@@ -16,6 +17,7 @@ pub struct LinearLayer {
 
 impl LinearLayer {
     /// A layer of zeros.
+    #[must_use]
     pub fn new(inputs: usize, outputs: usize, isa: Isa) -> Self {
         let forward = Packed::new(inputs, outputs, isa);
         Self { isa, inputs, outputs, forward, backward: Packed::new(outputs, inputs, isa) }
@@ -27,14 +29,11 @@ impl LinearLayer {
         self.backward.set_transposed(weight);
     }
 
-    /// Room for its outputs, of which there are more than it has, to whole blocks.
+    /// Room for its outputs, or for the derivatives by them: `[outputs]`, rounded up to sixteen
+    /// rows.
+    #[must_use]
     pub fn output(&self) -> Vec<Row> {
-        vec![Row::ZERO; self.forward.outputs().next_multiple_of(LANES)]
-    }
-
-    /// Room for the derivatives by its inputs, likewise.
-    pub fn d_input(&self) -> Vec<Row> {
-        vec![Row::ZERO; self.backward.outputs()]
+        vec![Row::ZERO; self.outputs.next_multiple_of(LANES)]
     }
 
     /// From `[inputs]` to `[outputs]`.
@@ -42,29 +41,25 @@ impl LinearLayer {
         self.forward.apply(&input[..self.inputs], output);
     }
 
-    /// From the loss's derivatives by its outputs to those by its inputs.
-    pub fn backward(&self, d_output: &[Row], d_input: &mut [Row]) {
-        self.backward.apply(&d_output[..self.outputs], d_input);
-    }
-
-    /// Adds the gradients, in the shapes of [`Self::set`].
-    pub fn add_gradients(
+    /// From the loss's derivatives by its outputs, in a room of [`Self::output`], to those by its
+    /// inputs `[inputs]`; adds the weights' gradients. `d_output` holds nothing of use afterwards.
+    pub fn backward(
         &self,
         input: &[Row],
         d_output: &mut [Row],
-        weight: &mut [f32],
-        bias: &mut [f32],
+        d_input: &mut [Row],
+        gradients: Gradients<'_>,
     ) {
         let (inputs, outputs) = (self.inputs, self.outputs);
-        let input = &input[..inputs];
-        for (bias, row) in bias.iter_mut().zip(&d_output[..outputs]) {
+        self.backward.apply(&d_output[..outputs], d_input);
+        for (bias, row) in gradients.bias.iter_mut().zip(&d_output[..outputs]) {
             *bias += row.0.iter().sum::<f32>();
         }
         self.isa.run(Transpose(d_output));
         self.isa.run(OuterProducts {
-            inputs: Steps { rows: input, stride: inputs, count: inputs },
+            inputs: Steps { rows: &input[..inputs], stride: inputs, count: inputs },
             derivatives: Steps { rows: d_output, stride: d_output.len(), count: outputs },
-            gradient: weight,
+            gradient: gradients.weight,
         });
     }
 }

@@ -31,7 +31,8 @@ pub struct Tape {
     fed: Vec<Row>,
     /// `[hidden]`: the state after the last step.
     last: Vec<Row>,
-    /// `[steps, stride]`: activated gates, and after the backward pass the derivatives by their sums.
+    /// `[steps, stride]`: activated gates, and after the backward pass the derivatives by their
+    /// sums, each sixteen rows transposed.
     gates: Vec<Row>,
     /// `[steps + 1, hidden]`: the cells before each step, and after the last.
     cells: Vec<Row>,
@@ -41,16 +42,19 @@ pub struct Tape {
     d_cell: Vec<Row>,
     /// `[stride]`: the sum of the derivatives in `gates`.
     d_bias: Vec<Row>,
-    /// The derivatives by what was fed to a step, filled up to whole blocks.
+    /// The derivatives by what was fed to a step: by the input, where they are asked for, and by
+    /// the state before it.
     d_fed: Vec<Row>,
+    /// Rows of `d_fed` that are of the input.
+    d_inputs: usize,
 }
 
-/// The gradients of a layer, in the shapes of [`LstmLayer::set`].
+/// The gradients of a layer, in the shapes that its weights are set in.
 #[derive(Debug)]
-pub struct LstmGradients<'a> {
-    /// `[inputs + hidden, 4 × hidden]`
+pub struct Gradients<'a> {
+    /// As the weight matrix.
     pub weight: &'a mut [f32],
-    /// `[4 × hidden]`
+    /// As the biases.
     pub bias: &'a mut [f32],
 }
 
@@ -79,6 +83,7 @@ pub struct TileState {
 impl LstmLayer {
     /// A layer of zeros. `input_gradient`: whether the loss's derivative by the input is needed,
     /// which it is not for the first layer.
+    #[must_use]
     pub fn new(inputs: usize, hidden: usize, input_gradient: bool, isa: Isa) -> Self {
         let fed = if input_gradient { inputs + hidden } else { hidden };
         let forward = Packed::new(inputs + hidden, 4 * hidden, isa);
@@ -94,6 +99,7 @@ impl LstmLayer {
     }
 
     /// Room for `steps` steps.
+    #[must_use]
     pub fn tape(&self, steps: usize) -> Tape {
         let (inputs, hidden) = (self.inputs, self.hidden);
         // An odd multiple of eight cache lines, so that the same gate of all steps spreads over the
@@ -113,6 +119,7 @@ impl LstmLayer {
             d_cell: rows(hidden),
             d_bias: rows(stride),
             d_fed: rows(self.backward.outputs()),
+            d_inputs: if self.input_gradient { inputs } else { 0 },
         }
     }
 
@@ -177,7 +184,7 @@ impl LstmLayer {
         tape: &mut Tape,
         t: usize,
         d_state: &[Row],
-        gradients: LstmGradients<'_>,
+        gradients: Gradients<'_>,
     ) {
         let hidden = self.hidden;
         if t + 1 == tape.steps {
@@ -185,7 +192,7 @@ impl LstmLayer {
             tape.d_bias.fill(Row::ZERO);
             tape.d_fed.fill(Row::ZERO);
         }
-        let later = if self.input_gradient { self.inputs } else { 0 };
+        let later = tape.d_inputs;
         let gates = &mut tape.gates[t * tape.stride..(t + 1) * tape.stride];
         self.isa.run(CellBackward {
             gates,
@@ -227,6 +234,7 @@ impl TileState {
     /// Back before the first step.
     pub fn reset(&mut self) {
         self.moved = false;
+        self.fed.fill(Row::ZERO);
         self.cells.fill(Row::ZERO);
     }
 
@@ -250,13 +258,16 @@ impl Tape {
     }
 
     /// The state after step `t`: `[hidden]`.
+    #[must_use]
     pub fn state(&self, t: usize) -> &[Row] {
         let at = (t + 1) * (self.inputs + self.hidden) + self.inputs;
         self.fed.get(at..at + self.hidden).unwrap_or(&self.last)
     }
 
-    /// The loss's derivative by the input of the step that was last run backwards: `[inputs]`.
+    /// The loss's derivative by the input of the step that was last run backwards: `[inputs]`, or
+    /// nothing from a layer without a gradient of its input.
+    #[must_use]
     pub fn d_input(&self) -> &[Row] {
-        &self.d_fed[..self.inputs]
+        &self.d_fed[..self.d_inputs]
     }
 }

@@ -10,7 +10,7 @@
 use crate::product::{blocks, by_height};
 use crate::simd::{Kernel, LANES, Row, Simd};
 
-/// Rows of which each step has `stride`; the first `count` matter.
+/// Rows `[steps, stride]`, of which the first `count` of each step matter.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Steps<'a> {
     pub(crate) rows: &'a [Row],
@@ -22,7 +22,7 @@ pub(crate) struct Steps<'a> {
 pub(crate) struct OuterProducts<'a> {
     /// One row an input.
     pub(crate) inputs: Steps<'a>,
-    /// One row an output, as many steps; [`Transposed`].
+    /// One row an output, as many steps, each after [`Transpose`].
     pub(crate) derivatives: Steps<'a>,
     /// `[inputs.count, derivatives.count]`, row-major.
     pub(crate) gradient: &'a mut [f32],

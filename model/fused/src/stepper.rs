@@ -59,6 +59,9 @@ impl LstmStepper {
 
     /// Takes each sequence of `range` one step on, from its [`Sequences::input_mut`].
     pub fn advance(&self, sequences: &mut Sequences, range: Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
         let fed = &mut sequences.fed[range.start * sequences.stride..];
         self.columns.apply(fed, sequences.stride, range.len(), &mut sequences.gates);
         self.isa.run(Cells {

@@ -3,7 +3,7 @@
 
 #![expect(clippy::needless_range_loop, reason = "formulas are written with their indices")]
 
-use fused::{Adam, Columns, Isa, LANES, LinearLayer, LstmGradients, LstmLayer, LstmStepper, Row};
+use fused::{Adam, Columns, Gradients, Isa, LANES, LinearLayer, LstmLayer, LstmStepper, Row};
 
 /// Allowed difference of an output, and of a gradient as a share of the greatest.
 const TOLERANCE: f64 = 2e-5;
@@ -168,14 +168,15 @@ fn loss(plain: &Plain, rows: &[Row], factors: &[Row]) -> f64 {
     (0..LANES).map(of_lane).sum()
 }
 
-struct Gradients {
+/// All gradients of a layer.
+struct AllGradients {
     weight: Vec<f32>,
     bias: Vec<f32>,
     /// `[steps × inputs]`
     input: Vec<Row>,
 }
 
-fn gradients(case: &Case, factors: &[Row], isa: Isa) -> Gradients {
+fn gradients(case: &Case, factors: &[Row], isa: Isa) -> AllGradients {
     let Case { inputs, hidden, steps, .. } = *case;
     let mut layer = LstmLayer::new(inputs, hidden, true, isa);
     layer.set(&case.weight, &case.bias);
@@ -188,11 +189,11 @@ fn gradients(case: &Case, factors: &[Row], isa: Isa) -> Gradients {
     let (mut weight, mut bias) = (vec![0.0; case.weight.len()], vec![0.0; case.bias.len()]);
     for t in (0..steps).rev() {
         let d_state = &factors[t * hidden..(t + 1) * hidden];
-        let gradients = LstmGradients { weight: &mut weight, bias: &mut bias };
+        let gradients = Gradients { weight: &mut weight, bias: &mut bias };
         layer.backward_step(&mut tape, t, d_state, gradients);
         input[t * inputs..(t + 1) * inputs].copy_from_slice(tape.d_input());
     }
-    Gradients { weight, bias, input }
+    AllGradients { weight, bias, input }
 }
 
 const NUDGE: f64 = 1e-5;
@@ -239,7 +240,7 @@ fn the_gradient_of_the_input_is_a_finite_difference() {
     for isa in Isa::all() {
         let got = gradients(&case, &factors, isa).input;
         for (i, got) in got.iter().enumerate() {
-            // A change of a float, since the inputs are floats; halves and quarters are exact.
+            // The inputs are floats: the slope is over the change as it was rounded.
             let at = |change: f32| {
                 let mut rows = case.rows.clone();
                 rows[i].0[5] += change;
@@ -266,9 +267,9 @@ fn a_linear_layer_and_its_gradients_are_those_of_the_formulas() {
             layer.forward(&input, &mut output);
             d_output[..outputs].copy_from_slice(&d_given);
             let mut d_input = vec![Row::ZERO; inputs];
-            layer.backward(&d_output, &mut d_input);
             let (mut d_weight, mut d_bias) = (vec![1.0; inputs * outputs], vec![1.0; outputs]);
-            layer.add_gradients(&input, &mut d_output, &mut d_weight, &mut d_bias);
+            let gradients = Gradients { weight: &mut d_weight, bias: &mut d_bias };
+            layer.backward(&input, &mut d_output, &mut d_input, gradients);
             for lane in 0..LANES {
                 for j in 0..outputs {
                     let products = (0..inputs)

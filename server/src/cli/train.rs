@@ -102,12 +102,13 @@ fn report(artifact: &Artifact, path: &std::path::Path, format: Format) -> anyhow
     Ok(())
 }
 
-/// Which share of the CPU's peak, measured now, a training made use of; `None` on other devices.
+/// Which share of its threads' peak, measured now, a training made use of, validation not counted;
+/// `None` on devices that our kernels do not run on.
 fn peak_share(manifest: &Manifest) -> Option<f64> {
     let training = &manifest.training;
     let computed = training.windows_per_second * manifest.network.training_operations();
-    let on_cpu = training.device == DeviceKind::Cpu.as_str();
-    on_cpu.then(|| computed / (Peak::measure(Isa::best()) * training.threads as f64))
+    let fused = training.device.parse().is_ok_and(DeviceKind::is_fused);
+    fused.then(|| computed / (Peak::measure(Isa::best()) * training.threads as f64))
 }
 
 /// The scores on the test part beside those of seasonal naive, and what to make of them.

@@ -17,7 +17,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("benches", &["datasets", "forecast", "model"]),
     ("server", &["forecast", "capacity", "model", "trainer", "datasets", "k8s"]),
 ];
-/// The crates without I/O, and what they must not reach by any path.
+/// The crates without I/O or tensors, and what they must not reach by any path.
 const PURE: [&str; 3] = ["forecast", "capacity", "fused"];
 const IMPURE: [&str; 7] = ["tokio", "reqwest", "kube", "axum", "burn", "hyper", "mio"];
 /// The crates in which tensors live.

@@ -3,14 +3,15 @@
 //!
 //! # Why it is sound
 //! - An instruction that the machine lacks is undefined behaviour. Every operation is a method of a
-//!   token ([`Simd`]); the tokens' fields are private to this module, and [`Isa::all`], the only
-//!   place that makes them, asks the machine first. Whoever holds a token may use it.
+//!   token ([`Simd`]); the tokens' fields are private to this module, and [`Isa::all`], which makes
+//!   them, asks the machine first. (That of AVX-512 stands for AVX2 and FMA as well.) Whoever holds a
+//!   token may use it.
 //! - Loads and stores go through references to sixteen numbers, so that their memory is valid; the
 //!   instructions used need no alignment.
 //!
 //! Instructions are only inlined into functions that are compiled for them: [`Isa::run`] is that
-//! function, and everything below it is `#[inline(always)]`. A closure on the way would not be, so
-//! there are none.
+//! function, and everything below it is `#[inline(always)]`. A closure is compiled without them, so
+//! that none holds a vector operation.
 
 #![expect(unsafe_code, reason = "vector instructions; the argument is above")]
 
