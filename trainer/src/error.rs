@@ -28,6 +28,16 @@ pub enum TrainingError {
         /// Steps of one window and its target.
         needed: usize,
     },
+    /// The gaps leave no origin from which a forecast could be compared with what followed.
+    #[error(
+        "too little of the validation part was observed to fit the intervals: of some {horizon} steps in a row at least five in six are needed, and half of the {lookback} before them; give a longer history, or one with fewer gaps or a longer step"
+    )]
+    NoOrigins {
+        /// Steps of a forecast.
+        horizon: usize,
+        /// Steps before it that the network sees.
+        lookback: usize,
+    },
     /// The loss is not a number any more.
     #[error("the training diverged in epoch {epoch}: try a smaller learning rate")]
     Diverged {

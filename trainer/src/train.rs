@@ -63,6 +63,8 @@ pub fn train(
     let scaler = MinMaxScaler::fit(&observed)?;
     let (training, validation) = examples(view, &split, lookback, &scaler)?;
     let windows = training.len();
+    let evaluation = Evaluation { view, split: &split, lookback };
+    evaluation.require_origins()?;
     tell(observer, TrainingEvent::Started { windows, epochs: options.epochs })?;
     let fitting = Instant::now();
     let fitted = fit(&training, &validation, config, &device, observer)?;
@@ -70,7 +72,6 @@ pub fn train(
     debug!(seconds, epochs = fitted.train_loss.len(), best = fitted.best_epoch, "fitted");
 
     let points = PointForecaster::new(&fitted.weights, scaler, &device);
-    let evaluation = Evaluation { view, split: &split, lookback };
     let residuals = evaluation.calibrate(points.clone(), observer)?;
     let forecaster = LstmForecaster::from_parts(points, residuals.clone(), view.step());
     let manifest = Manifest {
@@ -120,6 +121,19 @@ struct Evaluation<'a> {
 }
 
 impl Evaluation<'_> {
+    /// Refuses a history whose intervals could not be fitted, before it is trained on.
+    fn require_origins(&self) -> Result<(), TrainingError> {
+        match self.plan(&self.split.validation).origins(self.view).next() {
+            Some(_) => Ok(()),
+            None => Err(TrainingError::NoOrigins { horizon: HORIZON, lookback: self.lookback }),
+        }
+    }
+
+    /// Forecasts at every origin of a part.
+    fn plan(&self, part: &Range<usize>) -> Plan {
+        Plan { range: part.clone(), horizon: HORIZON, stride: 1, lookback: self.lookback }
+    }
+
     /// Intervals from the errors on the validation part.
     fn calibrate(
         &self,
@@ -162,10 +176,8 @@ impl Evaluation<'_> {
         part: &Range<usize>,
         observer: &mut Observer<'_>,
     ) -> Result<Backtest, TrainingError> {
-        let plan =
-            Plan { range: part.clone(), horizon: HORIZON, stride: 1, lookback: self.lookback };
         let mut watch = |done, of| tell(observer, TrainingEvent::Evaluated { done, of });
-        plan.run_watched(forecaster, self.view, &mut watch)
+        self.plan(part).run_watched(forecaster, self.view, &mut watch)
     }
 }
 

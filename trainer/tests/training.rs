@@ -207,6 +207,12 @@ fn histories_that_teach_nothing_are_refused_with_a_reason() {
     }
     let error = refused(sparse);
     assert!(error.contains("training part has no stretch of 25 steps"), "{error}");
+    let mut thin = sine(500);
+    for i in (400..450).step_by(3) {
+        thin[i] = None;
+    }
+    let error = refused(thin);
+    assert!(error.contains("too little of the validation part was observed"), "{error}");
     let mut blind = sine(500);
     blind[395..455].fill(None);
     let error = refused(blind);

@@ -143,7 +143,8 @@ pub(super) struct TrainingArgs {
     /// The seed of weights, shuffling and dropout: one seed, one model [default: 42].
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
-    /// Threads to train with; any number yields the same model [default: 1].
+    /// Threads to train with, at most two of which find work; any number yields the same model
+    /// [default: 1].
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<usize>,
 }

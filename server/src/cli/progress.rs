@@ -43,7 +43,8 @@ impl TrainingProgress {
                 let message = format!(
                     "epoch {epoch}/{epochs}, loss {train_loss:.5}, validation {validation_loss:.5}"
                 );
-                if self.bar.is_hidden() && (epoch - 1) % EPOCHS_PER_LINE == 0 {
+                let due = (epoch - 1) % EPOCHS_PER_LINE == 0 || *epoch == epochs;
+                if self.bar.is_hidden() && due {
                     eprintln!("training: {message}");
                 }
                 self.bar.set_message(message);

@@ -86,9 +86,8 @@ fn report(artifact: &Artifact, path: &std::path::Path, format: Format) -> anyhow
         return Ok(());
     }
     let training = &manifest.training;
-    let share = share.map_or_else(String::new, |share| {
-        format!(", {:.0} % of what its threads can compute", 100.0 * share)
-    });
+    let share = share
+        .map_or_else(String::new, |share| format!(", {:.0} % of its threads' peak", 100.0 * share));
     print_line(format_args!(
         "{}: {} epochs in {:.1} s ({:.0} windows/s{share}), best validation loss in epoch {}",
         manifest.series,
