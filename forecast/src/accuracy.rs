@@ -114,6 +114,52 @@ impl Scores {
     }
 }
 
+/// The highest value of one forecast's steps and what came true.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Peak {
+    /// The highest actual that was observed.
+    pub actual: f64,
+    /// The highest point.
+    pub point: f64,
+    /// The highest value of the 0.9 quantile.
+    pub upper: f64,
+}
+
+/// The scores of peaks, relative to the actual one; of almost nothing, as for the MAPE, there is none.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct PeakScores {
+    /// The number of peaks compared.
+    pub count: usize,
+    /// Mean shortfall of the points' peak.
+    pub under: f64,
+    /// Mean excess of the points' peak.
+    pub over: f64,
+    /// Mean shortfall of the 0.9 quantile's peak.
+    pub upper_under: f64,
+    /// Mean excess of the 0.9 quantile's peak.
+    pub upper_over: f64,
+    /// How often the actual peak exceeds that of the 0.9 quantile.
+    pub upper_exceeded: f64,
+}
+
+impl PeakScores {
+    /// Scores `peaks`; `None` when there is none above [`Reference::mape_floor`].
+    #[must_use]
+    pub fn of(peaks: &[Peak], reference: &Reference) -> Option<Self> {
+        let peaks = || peaks.iter().filter(|peak| peak.actual > reference.mape_floor);
+        let under = |f: f64, y: f64| ((y - f) / y).max(0.0);
+        let over = |f: f64, y: f64| ((f - y) / y).max(0.0);
+        Some(Self {
+            count: peaks().count(),
+            under: mean(peaks().map(|peak| under(peak.point, peak.actual)))?,
+            over: mean(peaks().map(|peak| over(peak.point, peak.actual)))?,
+            upper_under: mean(peaks().map(|peak| under(peak.upper, peak.actual)))?,
+            upper_over: mean(peaks().map(|peak| over(peak.upper, peak.actual)))?,
+            upper_exceeded: mean(peaks().map(|p| if p.actual > p.upper { 1.0 } else { 0.0 }))?,
+        })
+    }
+}
+
 #[derive(Default)]
 struct Sums {
     count: usize,
@@ -196,6 +242,18 @@ mod tests {
         assert_eq!(scores.mase, Some(0.5));
         assert_eq!(scores.wql, Some(0.5));
         assert!((scores.coverage_80 - 2.0 / 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn peaks_worked_out_by_hand() {
+        let reference = Reference { mape_floor: 0.1, seasonal_mae: None };
+        let peak = |actual, point, upper| Peak { actual, point, upper };
+        let peaks = [peak(4.0, 3.0, 5.0), peak(2.0, 3.0, 1.0), peak(0.1, 1.0, 1.0)];
+        let scores = PeakScores::of(&peaks, &reference).unwrap();
+        assert_eq!((scores.count, scores.under, scores.over), (2, 0.125, 0.25));
+        assert_eq!((scores.upper_under, scores.upper_over), (0.25, 0.125));
+        assert_eq!(scores.upper_exceeded, 0.5);
+        assert_eq!(PeakScores::of(&[], &reference), None);
     }
 
     #[test]

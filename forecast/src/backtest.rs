@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use crate::accuracy::{Outcome, Reference, Scores};
+use crate::accuracy::{Outcome, Peak, PeakScores, Reference, Scores};
 use crate::forecast::Forecast;
 use crate::forecaster::{ForecastFailure, Forecaster};
 use crate::gaps::require_observed;
+use crate::quantile::Quantile;
 use crate::series::SeriesView;
 
 /// Which forecasts are made.
@@ -26,8 +27,30 @@ pub struct Plan {
 pub struct Backtest {
     /// Every forecast value whose actual was observed.
     pub outcomes: Vec<Outcome>,
+    /// The peak of every forecast that had an actual.
+    pub peaks: Vec<Peak>,
     /// The number of forecasts.
     pub origins: usize,
+}
+
+/// The last part of a series, in which forecasts are scored; what lies before it, a method may be
+/// fitted on.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct TestPart {
+    /// Its share of the series.
+    pub share: f64,
+    /// Most steps of it.
+    pub steps_max: usize,
+}
+
+impl TestPart {
+    /// Its offsets in a series of `points`; it begins at a multiple of `stride`.
+    #[must_use]
+    pub fn of(self, points: usize, stride: usize) -> Range<usize> {
+        let steps = (self.share * points as f64).min(self.steps_max as f64) as usize;
+        let start = points.saturating_sub(steps);
+        start - start % stride.max(1)..points
+    }
 }
 
 /// Forecasts that are made at once: enough to keep any device busy, few enough that one who wants
@@ -86,13 +109,21 @@ impl Plan {
 }
 
 impl Backtest {
-    fn add(&mut self, forecast: &Forecast, series: SeriesView<'_>) {
+    /// Adds what came true of a forecast.
+    pub fn add(&mut self, forecast: &Forecast, series: SeriesView<'_>) {
         self.origins += 1;
+        self.peaks.extend(peak(forecast, series));
         for k in 0..forecast.horizon() {
             if let Some(actual) = series.value_at(forecast.time_at(k)) {
                 self.outcomes.push(Outcome::new(forecast, k, actual));
             }
         }
+    }
+
+    /// The scores of the peaks; `None` when there was none to be scored.
+    #[must_use]
+    pub fn peak_scores(&self, reference: &Reference) -> Option<PeakScores> {
+        PeakScores::of(&self.peaks, reference)
     }
 
     /// The scores over all outcomes; `None` when there was no origin.
@@ -110,6 +141,16 @@ impl Backtest {
         }
         by_step
     }
+}
+
+fn peak(forecast: &Forecast, series: SeriesView<'_>) -> Option<Peak> {
+    let steps = 0..forecast.horizon();
+    let highest = |values: &mut dyn Iterator<Item = f64>| values.reduce(f64::max);
+    Some(Peak {
+        actual: highest(&mut steps.clone().filter_map(|k| series.value_at(forecast.time_at(k))))?,
+        point: highest(&mut forecast.points().iter().copied())?,
+        upper: highest(&mut steps.map(|k| forecast.quantile(Quantile::P90, k)))?,
+    })
 }
 
 #[cfg(test)]
@@ -131,6 +172,14 @@ mod tests {
         let reference = Reference { mape_floor: 0.0, seasonal_mae: Some(1.0) };
         assert!(backtest.scores(&reference).unwrap().mae < 1e-9);
         assert_eq!(backtest.residuals(12)[11].len(), 24);
+    }
+
+    #[test]
+    fn the_test_part_is_a_share_or_some_days_and_begins_at_a_stride() {
+        let part = TestPart { share: 0.3, steps_max: 5 * 288 };
+        assert_eq!(part.of(4032, 12), 2820..4032, "2822.4 rounded down");
+        assert_eq!(part.of(8000, 12), 6552..8000, "five days, rounded down");
+        assert_eq!(part.of(0, 12), 0..0);
     }
 
     #[test]

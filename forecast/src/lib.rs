@@ -19,6 +19,7 @@ pub mod gaps;
 pub mod ledger;
 mod quantile;
 mod residuals;
+pub mod rules;
 pub mod scale;
 mod series;
 pub mod split;

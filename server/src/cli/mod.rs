@@ -1,6 +1,7 @@
 //! The command line: one file a command, each a function from arguments to a result.
 
 mod args;
+mod backtest;
 mod config;
 mod demo;
 mod forecast;
@@ -31,6 +32,7 @@ Examples:
   predictive-scaler demo                                  see it work, without a cluster
   predictive-scaler train --history load.csv              fit a model to a recorded load
   predictive-scaler forecast --history load.csv --format plot
+  predictive-scaler backtest --history load.csv           compare it with simple methods
   predictive-scaler serve --config config.yaml            run the scaling loop
   PROMETHEUS_URL=http://prometheus:9090 NAMESPACE=shop DEPLOYMENT=web predictive-scaler serve";
 
@@ -44,6 +46,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Make one forecast and print it.
     Forecast(forecast::ForecastArgs),
+    /// Compare methods on recorded histories: what their forecasts would have been worth.
+    Backtest(backtest::BacktestArgs),
     /// Look at artifacts.
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -70,6 +74,9 @@ impl Cli {
             Command::Train(args) => train::run(args).await,
             Command::Serve(args) => serve::run(args).await,
             Command::Forecast(args) => forecast::run(args).await,
+            Command::Backtest(args) => {
+                tokio::task::spawn_blocking(move || backtest::run(&args)).await?
+            }
             Command::Model(command) => model::run(&command),
             Command::Config(command) => config::run(&command),
         }

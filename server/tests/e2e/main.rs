@@ -2,6 +2,7 @@
 //! The cluster is an API server at HTTP level.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, with the place")]
 
+mod backtest;
 mod bad_input;
 mod binary;
 mod demo;

@@ -1,0 +1,79 @@
+//! The methods that can be compared, behind one trait.
+
+use std::ops::ControlFlow;
+
+use clap::ValueEnum;
+use forecast::baseline::{LastValue, SeasonalNaive};
+use forecast::rules::{FittedRule, Rule};
+use forecast::{Forecaster, SeriesView, Timestamp};
+use model::{Device, DeviceKind};
+use trainer::{TrainingConfig, TrainingOptions};
+
+/// Days of the mean of days.
+const DAYS: usize = 7;
+/// Steps of the moving average.
+const AVERAGE: usize = 24;
+
+/// A way to forecast.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Method {
+    /// The tutorial's LSTM, trained on each series.
+    Reference,
+    /// The value one day before.
+    SeasonalNaive,
+    /// The value one week before.
+    SeasonalNaiveWeek,
+    /// The last value.
+    Naive,
+    /// On the line from the first value to the last.
+    Drift,
+    /// The mean of the last 24 values.
+    MovingAverage,
+    /// The mean of the values of the last seven days at that time.
+    MeanOfDays,
+}
+
+impl Method {
+    /// Those that others are measured against.
+    pub(super) const BASELINES: [Self; 2] = [Self::SeasonalNaive, Self::Naive];
+
+    /// The name on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Reference => "reference",
+            Self::SeasonalNaive => "seasonal-naive",
+            Self::SeasonalNaiveWeek => "seasonal-naive-week",
+            Self::Naive => "naive",
+            Self::Drift => "drift",
+            Self::MovingAverage => "moving-average",
+            Self::MeanOfDays => "mean-of-days",
+        }
+    }
+
+    /// Fits the method on `training`.
+    pub(super) fn fit(
+        self,
+        training: SeriesView<'_>,
+        horizon: usize,
+    ) -> anyhow::Result<Box<dyn Forecaster>> {
+        let day = training.step().per_day();
+        let rule = |rule| FittedRule::fit(self.name(), rule, training, horizon);
+        Ok(match self {
+            Self::Reference => {
+                let config = TrainingConfig::try_from(TrainingOptions::default())?;
+                let mut observer = |_| ControlFlow::Continue(());
+                let created = Timestamp::UNIX_EPOCH;
+                let trained = trainer::train(training, &config, created, &mut observer)?;
+                Box::new(trained.artifact.forecaster(&Device::open(DeviceKind::Cpu)?))
+            }
+            Self::SeasonalNaive => Box::new(SeasonalNaive::fit(training, day, horizon)?),
+            Self::SeasonalNaiveWeek => Box::new(SeasonalNaive::fit(training, 7 * day, horizon)?),
+            Self::Naive => Box::new(LastValue::fit(training, horizon)?),
+            Self::Drift => Box::new(rule(Rule::Drift)?),
+            Self::MovingAverage => Box::new(rule(Rule::MovingAverage { steps: AVERAGE })?),
+            Self::MeanOfDays => {
+                Box::new(rule(Rule::MeanOfSeasons { season_length: day, seasons: DAYS })?)
+            }
+        })
+    }
+}

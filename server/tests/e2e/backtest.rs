@@ -1,0 +1,66 @@
+//! `backtest` on histories whose scores are known.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::binary::{refused, run};
+
+/// Nine days of five-minute steps.
+fn history(dir: &Path, name: &str, value: impl Fn(usize) -> f64) -> String {
+    let mut text = String::from("timestamp,value\n");
+    for i in 0..9 * 288 {
+        let _ = writeln!(text, "{},{}", 1_767_571_200 + 300 * i, value(i));
+    }
+    let path = dir.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn methods_are_scored_series_by_series_and_summed_up() {
+    let dir = tempfile::tempdir().unwrap();
+    // On a ramp the last value errs by 1 to 12 steps; on a cycle the day before is exact.
+    let ramp = history(dir.path(), "ramp.csv", |i| 100.0 + i as f64);
+    let cycle = history(dir.path(), "cycle.csv", |i| 2.0 + (i % 288) as f64);
+    let forecasts = dir.path().join("forecasts.csv");
+    let args = ["backtest", "--history", &ramp, &cycle, "--model", "naive,seasonal-naive,drift"];
+    let out = ["--forecasts-out", forecasts.to_str().unwrap(), "--format", "json"];
+    let ended = run(&[&args[..], &out].concat());
+    assert!(ended.success, "{}", ended.stderr);
+    let document: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let of = |series: &str, model: &str| {
+        let rows = document["results"].as_array().unwrap().iter();
+        rows.clone().find(|row| row["series"] == series && row["model"] == model).unwrap().clone()
+    };
+    let naive = of("ramp", "naive");
+    assert_eq!(naive["origins"], 777 / 12 + 1, "0.3 of 2592 steps, from a multiple of 12 on");
+    assert!((naive["mae"].as_f64().unwrap() - 6.5).abs() < 1e-9, "{naive}");
+    assert!(of("ramp", "drift")["mae"].as_f64().unwrap() < 1e-6);
+    assert!(of("cycle", "seasonal-naive")["mae"].as_f64().unwrap() < 1e-9);
+    let summary = document["summary"].as_array().unwrap();
+    assert_eq!(summary.len(), 3);
+    assert_eq!(summary[0]["model"], "naive");
+    assert_eq!(summary[0]["against"][0]["baseline"], "seasonal-naive");
+    let written = std::fs::read_to_string(forecasts).unwrap();
+    let header = "series,model,origin,step,value,q0.1,q0.2,q0.3,q0.4,q0.5,q0.6,q0.7,q0.8,q0.9";
+    assert_eq!(written.lines().next(), Some(header));
+    assert_eq!(written.lines().count(), 1 + 2 * 3 * 12 * (777 / 12 + 1));
+}
+
+#[test]
+fn what_cannot_be_forecast_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let ramp = history(dir.path(), "ramp.csv", |i| 100.0 + i as f64);
+    let args = |more: &[&str]| -> Vec<String> {
+        let args = ["backtest", "--history", &ramp, "--model", "naive"];
+        args.iter().chain(more).map(|arg| (*arg).to_owned()).collect()
+    };
+    let said = refused(&args(&["--test-fraction", "1.5"]));
+    assert!(said.contains("between 0 and 1"), "{said}");
+    let said = refused(&args(&["--test-max", "10m"]));
+    assert!(said.contains("shorter than one forecast"), "{said}");
+    let said = refused(&args(&["--model", "prophecy"]));
+    assert!(said.contains("possible values") && said.contains("seasonal-naive"), "{said}");
+}
