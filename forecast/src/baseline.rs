@@ -102,7 +102,11 @@ fn fit_residuals(by_step: &[Vec<f64>]) -> Result<ResidualQuantiles, ResidualsErr
     ResidualQuantiles::fit(by_step, Quantiles::standard(), IntervalSource::TrainingResiduals)
 }
 
-fn refuse_longer(asked: usize, residuals: &ResidualQuantiles) -> Result<(), ForecastFailure> {
+/// Refuses a horizon beyond that of the intervals.
+pub(crate) fn refuse_longer(
+    asked: usize,
+    residuals: &ResidualQuantiles,
+) -> Result<(), ForecastFailure> {
     let longest = residuals.horizon();
     if asked > longest {
         return Err(ForecastFailure::HorizonTooLong { longest, asked });

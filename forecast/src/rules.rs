@@ -1,5 +1,6 @@
 //! Rules of thumb for the next steps, each with the intervals that its own past errors give.
 
+use crate::baseline::refuse_longer;
 use crate::forecast::{Forecast, IntervalSource};
 use crate::forecaster::{ForecastFailure, Forecaster};
 use crate::gaps::FilledView;
@@ -107,10 +108,7 @@ impl Forecaster for FittedRule {
         history: SeriesView<'_>,
         horizon: usize,
     ) -> Result<Forecast, ForecastFailure> {
-        let longest = self.residuals.horizon();
-        if horizon > longest {
-            return Err(ForecastFailure::HorizonTooLong { longest, asked: horizon });
-        }
+        refuse_longer(horizon, &self.residuals)?;
         let known = FilledView::of(history);
         let (needed, got) = (self.rule.needed(), known.len());
         if got < needed {

@@ -6,7 +6,7 @@ mod table;
 
 pub(crate) use plot::plot;
 pub(crate) use svg::svg;
-pub(crate) use table::{forecast_table, scores_table};
+pub(crate) use table::{forecast_table, ratio, scores_table, share};
 
 use clap::ValueEnum;
 

@@ -29,8 +29,6 @@ pub(crate) fn scores_table(rows: &[(&str, Option<Scores>)]) -> String {
     let mut text = String::from(
         "method              MAPE      WAPE      MASE       MAE  80 % interval covers\n",
     );
-    let share = |value: Option<f64>| value.map_or("-".into(), |v| format!("{:.1} %", 100.0 * v));
-    let ratio = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.3}"));
     for (name, scores) in rows.iter().filter_map(|(name, scores)| Some(name).zip(*scores)) {
         let _ = writeln!(
             text,
@@ -44,4 +42,14 @@ pub(crate) fn scores_table(rows: &[(&str, Option<Scores>)]) -> String {
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+/// A share in percent; `-` where there is none.
+pub(crate) fn share(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{:.1} %", 100.0 * value))
+}
+
+/// A ratio; `-` where there is none.
+pub(crate) fn ratio(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"))
 }

@@ -55,7 +55,8 @@ impl Evaluation {
     /// Each of `methods` on each of `series`, in that order; `done` is told the name of each pair.
     ///
     /// # Errors
-    /// The first failure, with the names of the series and the method.
+    /// When a series has no origin to forecast from. A method that fails on a series is no error: it
+    /// has no scores there, and says why.
     pub(super) fn run(
         &self,
         series: &[Series],

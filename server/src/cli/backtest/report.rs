@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::evaluation::Evaluated;
 use super::method::Method;
+use crate::output::{ratio, share};
 
 /// One method on one series.
 #[derive(Serialize)]
@@ -167,8 +168,6 @@ pub(super) fn table(results: &[Evaluated]) -> String {
         "{:<width$}  {:<20} {:>9} {:>7} {:>7} {:>7} {:>9} {:>9}\n",
         "series", "method", "MAE", "WAPE", "MASE", "WQL", "80 % has", "peak > q90"
     );
-    let share = |value: Option<f64>| value.map_or("-".into(), |v| format!("{:.1} %", 100.0 * v));
-    let ratio = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.3}"));
     for row in results.iter().map(Row::of) {
         // Writing to a string does not fail.
         let _ = writeln!(
