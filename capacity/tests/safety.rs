@@ -21,6 +21,7 @@ fn forecast(origin: Timestamp, upper: &[f64]) -> Forecast {
         quantiles: Quantiles::new(vec![Quantile::P10, Quantile::P90])
             .expect("two quantiles are a set"),
         paths: vec![half, upper.to_vec()],
+        peaks: None,
         interval: IntervalSource::ValidationResiduals,
     })
     .expect("a test's forecast is finite")

@@ -149,7 +149,7 @@ fn peak(forecast: &Forecast, series: SeriesView<'_>) -> Option<Peak> {
     Some(Peak {
         actual: highest(&mut steps.clone().filter_map(|k| series.value_at(forecast.time_at(k))))?,
         point: highest(&mut forecast.points().iter().copied())?,
-        upper: highest(&mut steps.map(|k| forecast.quantile(Quantile::P90, k)))?,
+        upper: forecast.peak(Quantile::P90, steps)?,
     })
 }
 

@@ -16,6 +16,11 @@ pub enum IntervalSource {
     ValidationResiduals,
     /// Errors, by horizon step, on the history that the method was fitted on: too narrow at worst.
     TrainingResiduals,
+    /// A network that was trained to forecast quantiles, on the histories of many workloads.
+    Learned,
+    /// As [`Self::Learned`], moved by the errors that forecasts of the last day and a half have
+    /// turned out to have.
+    Recent,
 }
 
 impl IntervalSource {
@@ -25,6 +30,8 @@ impl IntervalSource {
         match self {
             Self::ValidationResiduals => "validation-residuals",
             Self::TrainingResiduals => "training-residuals",
+            Self::Learned => "learned-quantiles",
+            Self::Recent => "recent-errors",
         }
     }
 }
@@ -42,6 +49,9 @@ pub struct ForecastParts {
     pub quantiles: Quantiles,
     /// The value of each quantile at each step: `[quantiles][horizon]`.
     pub paths: Vec<Vec<f64>>,
+    /// The quantiles of the highest value up to each step, where the method forecasts them:
+    /// `[quantiles][horizon]`.
+    pub peaks: Option<Vec<Vec<f64>>>,
     /// What the quantiles were fitted on.
     pub interval: IntervalSource,
 }
@@ -91,20 +101,26 @@ impl Forecast {
         if horizon == 0 {
             return Err(ForecastError::Empty);
         }
-        if parts.paths.len() != parts.quantiles.len() {
-            return shape("quantile paths", parts.quantiles.len(), parts.paths.len());
+        let points = &parts.points;
+        if let Some(k) = points.iter().position(|point| !point.is_finite()) {
+            return Err(ForecastError::NotFinite { step: k + 1 });
         }
-        if let Some(path) = parts.paths.iter().find(|path| path.len() != horizon) {
-            return shape("steps in a quantile path", horizon, path.len());
-        }
-        for k in 0..horizon {
-            let step = k + 1;
-            let column = || parts.paths.iter().map(|path| path[k]);
-            if !parts.points[k].is_finite() || column().any(|value| !value.is_finite()) {
-                return Err(ForecastError::NotFinite { step });
+        for paths in [Some(&parts.paths), parts.peaks.as_ref()].into_iter().flatten() {
+            if paths.len() != parts.quantiles.len() {
+                return shape("quantile paths", parts.quantiles.len(), paths.len());
             }
-            if column().zip(column().skip(1)).any(|(low, high)| low > high) {
-                return Err(ForecastError::Crossing { step });
+            if let Some(path) = paths.iter().find(|path| path.len() != horizon) {
+                return shape("steps in a quantile path", horizon, path.len());
+            }
+            for k in 0..horizon {
+                let step = k + 1;
+                let column = || paths.iter().map(|path| path[k]);
+                if column().any(|value| !value.is_finite()) {
+                    return Err(ForecastError::NotFinite { step });
+                }
+                if column().zip(column().skip(1)).any(|(low, high)| low > high) {
+                    return Err(ForecastError::Crossing { step });
+                }
             }
         }
         Ok(Self(parts))
@@ -140,6 +156,19 @@ impl Forecast {
         &self.0.quantiles
     }
 
+    /// The value of each quantile at each step: `[quantiles][horizon]`.
+    #[must_use]
+    pub fn paths(&self) -> &[Vec<f64>] {
+        &self.0.paths
+    }
+
+    /// The quantiles of the highest value up to each step, where the method forecasts them:
+    /// `[quantiles][horizon]`.
+    #[must_use]
+    pub fn peaks(&self) -> Option<&[Vec<f64>]> {
+        self.0.peaks.as_deref()
+    }
+
     /// What its quantiles were fitted on.
     #[must_use]
     pub fn interval(&self) -> IntervalSource {
@@ -169,11 +198,17 @@ impl Forecast {
         self.0.quantiles.interpolate(quantile, |i| self.0.paths[i][k])
     }
 
-    /// The greatest value of `quantile` over the steps in `steps` that it has; `None` where it has
-    /// none of them.
+    /// The `quantile` of the highest value over the steps in `steps` that it has; `None` where it
+    /// has none of them. A method that forecasts no peaks of its own, and steps that do not begin
+    /// with the nearest, are answered with the highest quantile of a step, which a peak exceeds more
+    /// often than its level says.
     #[must_use]
     pub fn peak(&self, quantile: Quantile, steps: Range<usize>) -> Option<f64> {
         let steps = steps.start..steps.end.min(self.horizon());
+        if let (Some(peaks), 0, Some(last)) = (&self.0.peaks, steps.start, steps.end.checked_sub(1))
+        {
+            return Some(self.0.quantiles.interpolate(quantile, |i| peaks[i][last]));
+        }
         steps.map(|k| self.quantile(quantile, k)).reduce(f64::max)
     }
 
@@ -196,6 +231,7 @@ mod tests {
             points,
             quantiles: Quantiles::new(vec![Quantile::P10, Quantile::P90]).unwrap(),
             paths,
+            peaks: None,
             interval: IntervalSource::ValidationResiduals,
         }
     }

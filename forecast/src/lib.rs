@@ -13,12 +13,15 @@
 pub mod accuracy;
 pub mod backtest;
 pub mod baseline;
+pub mod covariates;
 mod forecast;
 mod forecaster;
 pub mod gaps;
 pub mod ledger;
+pub mod mixture;
 mod quantile;
 mod residuals;
+pub mod ridge;
 pub mod rules;
 pub mod scale;
 mod series;

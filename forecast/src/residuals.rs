@@ -69,6 +69,7 @@ impl ResidualQuantiles {
             points: vec![0.0; horizon],
             quantiles: quantiles.clone(),
             paths: offsets.clone(),
+            peaks: None,
             interval: source,
         });
         checked?;
@@ -126,6 +127,7 @@ impl ResidualQuantiles {
             points: points.iter().map(|point| point.max(0.0)).collect(),
             quantiles: self.quantiles.clone(),
             paths: self.offsets.iter().map(shifted).collect(),
+            peaks: None,
             interval: self.source,
         })
     }

@@ -15,7 +15,7 @@ use crate::device::Device;
 use crate::digest::Digest;
 use crate::forecaster::{LstmForecaster, PointForecaster};
 use crate::manifest::Manifest;
-use crate::weights::{Weights, layout};
+use crate::weights::{Layout, Weights};
 use crate::wire::{ManifestWire, SCHEMA_VERSION, VersionWire};
 
 /// A file larger than this is not read: the reference network takes 0.15 MiB.
@@ -296,7 +296,7 @@ impl Artifact {
             return Err(Refusal::OtherSchema(schema_version));
         }
         let manifest = parse_manifest(text).map_err(|e| damaged(&e))?;
-        let weights = read_weights(&manifest, &file).map_err(|e| damaged(&e))?;
+        let weights = read_weights(manifest.network, &file).map_err(|e| damaged(&e))?;
         Self::from_text(text.clone(), weights).map_err(|e| damaged(&e))
     }
 }
@@ -340,8 +340,12 @@ fn parse_manifest(text: &str) -> Result<Manifest, String> {
     serde_json::from_str::<ManifestWire>(text).map_err(|e| e.to_string())?.parse()
 }
 
-fn read_weights(manifest: &Manifest, file: &SafeTensors<'_>) -> Result<Weights, String> {
-    let layout = layout(&manifest.network);
+/// The weights of a network of these sizes from a file.
+pub(crate) fn read_weights<C: Layout>(
+    config: C,
+    file: &SafeTensors<'_>,
+) -> Result<Weights<C>, String> {
+    let layout = config.layout();
     if file.len() != layout.len() {
         return Err(format!("it has {} tensors instead of {}", file.len(), layout.len()));
     }
@@ -355,7 +359,7 @@ fn read_weights(manifest: &Manifest, file: &SafeTensors<'_>) -> Result<Weights, 
         let chunks = tensor.data().as_chunks::<4>().0;
         *values = chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     }
-    Weights::new(manifest.network, tensors).map_err(|e| e.to_string())
+    Weights::new(config, tensors).map_err(|e| e.to_string())
 }
 
 /// SHA-256 over the manifest and each tensor's name and bytes, in order of the names.

@@ -33,14 +33,20 @@ impl TileMasks {
     /// Draws the masks anew, for the share `dropout` to be dropped.
     pub fn draw(&mut self, dropout: f64, seed: u64) {
         self.scale = (1.0 / (1.0 - dropout)) as f32;
-        // The share is met to 2⁻¹⁷, with sixteen bits of randomness for each activation.
-        let kept = ((1.0 - dropout) * 65_536.0).round() as u32;
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-        for rows in self.sequence.chunks_mut(4).chain(self.last.chunks_mut(4)) {
-            let drawn = bernoulli(kept, &mut rng);
-            for (r, mask) in rows.iter_mut().enumerate() {
-                *mask = (drawn >> (16 * r)) as Mask;
-            }
+        draw(&mut self.sequence, dropout, &mut rng);
+        draw(&mut self.last, dropout, &mut rng);
+    }
+}
+
+/// Draws masks that drop the share `dropout`.
+pub(crate) fn draw(masks: &mut [Mask], dropout: f64, rng: &mut impl Rng) {
+    // The share is met to 2⁻¹⁷, with sixteen bits of randomness for each activation.
+    let kept = ((1.0 - dropout) * 65_536.0).round() as u32;
+    for rows in masks.chunks_mut(4) {
+        let drawn = bernoulli(kept, rng);
+        for (r, mask) in rows.iter_mut().enumerate() {
+            *mask = (drawn >> (16 * r)) as Mask;
         }
     }
 }

@@ -20,6 +20,8 @@ mod fused_network;
 mod lstm;
 mod manifest;
 mod network;
+mod pretrained;
+mod quantile;
 mod random;
 mod weights;
 mod wire;
@@ -34,5 +36,10 @@ pub use fused_network::{BatchTile, FusedNetwork, Tile, Workspace};
 pub use lstm::Lstm;
 pub use manifest::{DataSummary, Manifest, ScoresSummary, TrainingSummary};
 pub use network::{NetworkConfig, ReferenceNetwork};
+pub use pretrained::{ModelCard, Pretrained, PretrainedError};
+pub use quantile::{
+    Head, LEVELS, QuantileConfig, QuantileForecaster, QuantileNetwork, QuantileTile,
+    QuantileWorkspace,
+};
 pub use random::{Purpose, stream};
-pub use weights::{TENSORS, Weights, WeightsError};
+pub use weights::{Layout, TENSORS, Weights, WeightsError};

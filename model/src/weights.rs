@@ -8,10 +8,16 @@ use crate::random::{Purpose, normal, stream, unit};
 /// Number of tensors in a network.
 pub const TENSORS: usize = 8;
 
+/// The sizes of a network, from which the shapes of its weights follow.
+pub trait Layout: Copy + PartialEq {
+    /// The name and the shape of each tensor, in the order in which they are kept.
+    fn layout(&self) -> [(&'static str, Vec<usize>); TENSORS];
+}
+
 /// The weights of a network: right shapes, all finite.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Weights {
-    config: NetworkConfig,
+pub struct Weights<C = NetworkConfig> {
+    config: C,
     tensors: [Vec<f32>; TENSORS],
 }
 
@@ -36,28 +42,29 @@ pub enum WeightsError {
     },
 }
 
-/// The name and the shape of each tensor, in the order in which they are kept.
-pub(crate) fn layout(config: &NetworkConfig) -> [(&'static str, Vec<usize>); TENSORS] {
-    let NetworkConfig { hidden, dense, .. } = *config;
-    [
-        ("lstm_1.weight", vec![1 + hidden, 4 * hidden]),
-        ("lstm_1.bias", vec![4 * hidden]),
-        ("lstm_2.weight", vec![2 * hidden, 4 * hidden]),
-        ("lstm_2.bias", vec![4 * hidden]),
-        ("dense.weight", vec![hidden, dense]),
-        ("dense.bias", vec![dense]),
-        ("output.weight", vec![dense, 1]),
-        ("output.bias", vec![1]),
-    ]
+impl Layout for NetworkConfig {
+    fn layout(&self) -> [(&'static str, Vec<usize>); TENSORS] {
+        let Self { hidden, dense, .. } = *self;
+        [
+            ("lstm_1.weight", vec![1 + hidden, 4 * hidden]),
+            ("lstm_1.bias", vec![4 * hidden]),
+            ("lstm_2.weight", vec![2 * hidden, 4 * hidden]),
+            ("lstm_2.bias", vec![4 * hidden]),
+            ("dense.weight", vec![hidden, dense]),
+            ("dense.bias", vec![dense]),
+            ("output.weight", vec![dense, 1]),
+            ("output.bias", vec![1]),
+        ]
+    }
 }
 
-impl Weights {
+impl<C: Layout> Weights<C> {
     /// Weights from their numbers, row-major, in the order of [`Self::iter`].
     ///
     /// # Errors
     /// When a tensor has the wrong size or a value that is not finite.
-    pub fn new(config: NetworkConfig, tensors: [Vec<f32>; TENSORS]) -> Result<Self, WeightsError> {
-        for ((name, shape), values) in layout(&config).into_iter().zip(&tensors) {
+    pub fn new(config: C, tensors: [Vec<f32>; TENSORS]) -> Result<Self, WeightsError> {
+        for ((name, shape), values) in config.layout().into_iter().zip(&tensors) {
             let (expected, got) = (shape.iter().product(), values.len());
             if got != expected {
                 return Err(WeightsError::Size { name, expected, got });
@@ -69,6 +76,36 @@ impl Weights {
         Ok(Self { config, tensors })
     }
 
+    /// Weights that are known to have the right shapes.
+    pub(crate) fn of(config: C, tensors: [Vec<f32>; TENSORS]) -> Self {
+        Self { config, tensors }
+    }
+
+    /// The network that they belong to.
+    #[must_use]
+    pub fn config(&self) -> C {
+        self.config
+    }
+
+    /// Each tensor's name, shape and numbers (row-major).
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, Vec<usize>, &[f32])> {
+        let named = self.config.layout().into_iter().zip(&self.tensors);
+        named.map(|((name, shape), values)| (name, shape, values.as_slice()))
+    }
+
+    /// The numbers of all tensors, in the order of [`Self::iter`].
+    #[must_use]
+    pub fn tensors(&self) -> &[Vec<f32>; TENSORS] {
+        &self.tensors
+    }
+
+    /// The numbers of the tensor `index`.
+    pub(crate) fn values(&self, index: usize) -> &[f32] {
+        &self.tensors[index]
+    }
+}
+
+impl Weights {
     /// The weights that training starts from, as Keras draws them: Glorot-uniform input and dense
     /// kernels, orthogonal recurrent kernels, biases zero but for the forget gates' ones.
     #[must_use]
@@ -93,40 +130,17 @@ impl Weights {
         ];
         Self { config, tensors }
     }
-
-    /// The network that they belong to.
-    #[must_use]
-    pub fn config(&self) -> NetworkConfig {
-        self.config
-    }
-
-    /// Each tensor's name, shape and numbers (row-major).
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, Vec<usize>, &[f32])> {
-        let named = layout(&self.config).into_iter().zip(&self.tensors);
-        named.map(|((name, shape), values)| (name, shape, values.as_slice()))
-    }
-
-    /// The numbers of all tensors, in the order of [`Self::iter`].
-    #[must_use]
-    pub fn tensors(&self) -> &[Vec<f32>; TENSORS] {
-        &self.tensors
-    }
-
-    /// The numbers of the tensor `index`.
-    pub(crate) fn values(&self, index: usize) -> &[f32] {
-        &self.tensors[index]
-    }
 }
 
 /// Uniform in ±√(6 / (rows + columns)) (Glorot and Bengio, 2010).
-fn glorot_uniform(rows: usize, columns: usize, rng: &mut impl rand::Rng) -> Vec<f32> {
+pub(crate) fn glorot_uniform(rows: usize, columns: usize, rng: &mut impl rand::Rng) -> Vec<f32> {
     let limit = (6.0 / (rows + columns) as f64).sqrt();
     (0..rows * columns).map(|_| (limit * (2.0 * unit(rng) - 1.0)) as f32).collect()
 }
 
 /// Orthonormal rows: the Gram–Schmidt process on normal rows, `rows` at most `columns` (Saxe et
 /// al., 2013). It is run twice over, since once loses orthogonality to rounding.
-fn orthogonal(rows: usize, columns: usize, rng: &mut impl rand::Rng) -> Vec<f32> {
+pub(crate) fn orthogonal(rows: usize, columns: usize, rng: &mut impl rand::Rng) -> Vec<f32> {
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(rows);
     for _ in 0..rows {
         let mut row: Vec<f64> = (0..columns).map(|_| normal(rng)).collect();
@@ -144,7 +158,7 @@ fn orthogonal(rows: usize, columns: usize, rng: &mut impl rand::Rng) -> Vec<f32>
 }
 
 /// Zero, and one for the forget gate, which is the second of four (Jozefowicz et al., 2015).
-fn forget_bias(hidden: usize) -> Vec<f32> {
+pub(crate) fn forget_bias(hidden: usize) -> Vec<f32> {
     (0..4 * hidden).map(|i| if i / hidden == 1 { 1.0 } else { 0.0 }).collect()
 }
 

@@ -17,10 +17,12 @@ mod error;
 mod event;
 mod fit;
 mod fused_engine;
+mod pretrain;
 mod team;
 mod train;
 
 pub use config::{TrainingConfig, TrainingConfigError, TrainingOptions};
 pub use error::TrainingError;
 pub use event::TrainingEvent;
+pub use pretrain::{PretrainingOptions, PretrainingProgress, pretrain};
 pub use train::{Trained, train};

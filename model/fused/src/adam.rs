@@ -29,6 +29,11 @@ impl Adam {
         Self { isa, learning_rate, steps: 0, means: zeros(), squares: zeros() }
     }
 
+    /// Changes the learning rate of the steps to come.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.learning_rate = learning_rate;
+    }
+
     /// One step: changes `parameters` by their `gradients`.
     pub fn step(&mut self, parameters: &mut [Vec<f32>], gradients: &[Vec<f32>]) {
         self.steps += 1;

@@ -7,6 +7,7 @@ mod demo;
 mod forecast;
 mod history;
 mod model;
+mod pretrain;
 mod progress;
 mod serve;
 mod train;
@@ -48,6 +49,8 @@ enum Command {
     Forecast(forecast::ForecastArgs),
     /// Compare methods on recorded histories: what their forecasts would have been worth.
     Backtest(backtest::BacktestArgs),
+    /// Train one network on the histories of many workloads, instead of the one that ships.
+    Pretrain(pretrain::PretrainArgs),
     /// Look at artifacts.
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -76,6 +79,9 @@ impl Cli {
             Command::Forecast(args) => forecast::run(args).await,
             Command::Backtest(args) => {
                 tokio::task::spawn_blocking(move || backtest::run(&args)).await?
+            }
+            Command::Pretrain(args) => {
+                tokio::task::spawn_blocking(move || pretrain::run(&args)).await?
             }
             Command::Model(command) => model::run(&command),
             Command::Config(command) => config::run(&command),

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use forecast::accuracy::{PeakScores, Reference, Scores};
 use forecast::backtest::{Backtest, Plan, TestPart};
 use forecast::{Forecast, LOOKBACK, Series, SeriesId, SeriesView};
+use model::QuantileForecaster;
 
 use super::method::Method;
 use crate::output::causes;
@@ -25,8 +26,10 @@ pub(super) enum Refit {
 }
 
 /// How methods are evaluated.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Evaluation {
+    /// The network that was trained on many workloads.
+    pub(super) network: QuantileForecaster,
     pub(super) test: TestPart,
     pub(super) stride: usize,
     pub(super) horizon: usize,
@@ -124,7 +127,7 @@ impl Evaluation {
                 Refit::Daily => series.prefix(origins[0]),
             };
             let started = Instant::now();
-            let fitted = method.fit(known, self.horizon);
+            let fitted = method.fit(known, self.horizon, &self.network);
             evaluated.fit_seconds += started.elapsed().as_secs_f64();
             let started = Instant::now();
             let forecasts = fitted.and_then(|f| Ok(f.forecasts(series, origins, self.horizon)?));

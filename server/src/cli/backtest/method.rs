@@ -1,12 +1,15 @@
 //! The methods that can be compared, behind one trait.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use forecast::baseline::{LastValue, SeasonalNaive};
+use forecast::mixture::Mixture;
+use forecast::ridge::Ridge;
 use forecast::rules::{FittedRule, Rule};
 use forecast::{Forecaster, SeriesView, Timestamp};
-use model::{Device, DeviceKind};
+use model::{Device, DeviceKind, QuantileForecaster};
 use trainer::{TrainingConfig, TrainingOptions};
 
 /// Days of the mean of days.
@@ -17,6 +20,13 @@ const AVERAGE: usize = 24;
 /// A way to forecast.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum Method {
+    /// The network that was trained on many workloads, together with ridge and seasonal-naive as they
+    /// have proved themselves lately.
+    Lstm,
+    /// That network alone.
+    Network,
+    /// Linear in the last hours and the days before, fitted on each series.
+    Ridge,
     /// The tutorial's LSTM, trained on each series.
     Reference,
     /// The value one day before.
@@ -40,6 +50,9 @@ impl Method {
     /// The name on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Lstm => QuantileForecaster::NAME,
+            Self::Network => "network",
+            Self::Ridge => Ridge::NAME,
             Self::Reference => "reference",
             Self::SeasonalNaive => "seasonal-naive",
             Self::SeasonalNaiveWeek => "seasonal-naive-week",
@@ -50,15 +63,29 @@ impl Method {
         }
     }
 
-    /// Fits the method on `training`.
+    /// Fits the method on `training`; `network` is the one that was trained on many workloads.
     pub(super) fn fit(
         self,
         training: SeriesView<'_>,
         horizon: usize,
+        network: &QuantileForecaster,
     ) -> anyhow::Result<Box<dyn Forecaster>> {
         let day = training.step().per_day();
         let rule = |rule| FittedRule::fit(self.name(), rule, training, horizon);
         Ok(match self {
+            Self::Lstm => {
+                let mut others: Vec<Arc<dyn Forecaster>> = Vec::new();
+                // A history that is too short for one of them is forecast without it.
+                if let Ok(ridge) = Ridge::fit(training, horizon) {
+                    others.push(Arc::new(ridge));
+                }
+                if let Ok(seasonal) = SeasonalNaive::fit(training, day, horizon) {
+                    others.push(Arc::new(seasonal));
+                }
+                Box::new(Mixture::new(self.name(), Arc::new(network.clone()), others))
+            }
+            Self::Network => Box::new(network.clone()),
+            Self::Ridge => Box::new(Ridge::fit(training, horizon)?),
             Self::Reference => {
                 let config = TrainingConfig::try_from(TrainingOptions::default())?;
                 let mut observer = |_| ControlFlow::Continue(());

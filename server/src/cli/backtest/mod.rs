@@ -12,6 +12,7 @@ use forecast::backtest::TestPart;
 use forecast::{HORIZON, Series, SeriesId, Step};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{Span, SpanRelativeTo};
+use model::{Pretrained, QuantileForecaster};
 
 use evaluation::{Evaluation, Refit};
 use method::Method;
@@ -36,15 +37,14 @@ pub(crate) struct BacktestArgs {
         value_enum,
         value_delimiter = ',',
         value_name = "NAME",
-        default_value = "reference,seasonal-naive,naive"
+        default_value = "lstm,seasonal-naive,naive"
     )]
     model: Vec<Method>,
-    /// The share of a history that is forecast, its end.
-    #[arg(long, default_value_t = 0.3, value_name = "SHARE")]
-    test_fraction: f64,
-    /// The most of it that is forecast, such as 5d or 12h.
-    #[arg(long, default_value = "5d", value_name = "DURATION")]
-    test_max: Span,
+    /// A network of pretrain's, instead of the one that ships with the program.
+    #[arg(long, value_name = "FILE")]
+    pretrained: Option<PathBuf>,
+    #[command(flatten)]
+    test: HeldOutArgs,
     /// Steps from one forecast to the next.
     #[arg(long, default_value_t = HORIZON, value_name = "STEPS")]
     stride: usize,
@@ -68,6 +68,45 @@ pub(crate) struct BacktestArgs {
     forecasts_out: Option<PathBuf>,
 }
 
+/// The end of a history that forecasts are compared with, and that no method is fitted on.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct HeldOutArgs {
+    /// The share of a history that is forecast, its end.
+    #[arg(long, default_value_t = 0.3, value_name = "SHARE")]
+    test_fraction: f64,
+    /// The most of it that is forecast, such as 5d or 12h.
+    #[arg(long, default_value = "5d", value_name = "DURATION")]
+    test_max: Span,
+}
+
+impl std::fmt::Display for HeldOutArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the last {} of each history, at most {}", self.test_fraction, self.test_max)
+    }
+}
+
+impl HeldOutArgs {
+    /// Checked, for histories of `step`.
+    pub(super) fn test_part(self, step: Step, horizon: usize) -> anyhow::Result<TestPart> {
+        let share = self.test_fraction;
+        anyhow::ensure!(
+            (0.0..1.0).contains(&share),
+            "--test-fraction is {share}, expected a number from 0 to less than 1, such as 0.3"
+        );
+        let seconds = self
+            .test_max
+            .to_duration(SpanRelativeTo::days_are_24_hours())
+            .context("--test-max, expected a duration such as 5d or 12h")?
+            .as_secs();
+        let steps_max = usize::try_from(seconds / i64::from(step.seconds())).unwrap_or(0);
+        anyhow::ensure!(
+            steps_max >= horizon,
+            "--test-max is shorter than one forecast of {horizon} steps"
+        );
+        Ok(TestPart { share, steps_max })
+    }
+}
+
 /// How scores are printed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 enum BacktestFormat {
@@ -84,7 +123,7 @@ pub(super) fn run(args: &BacktestArgs) -> anyhow::Result<()> {
     let step = Step::from_seconds(args.step).context("--step")?;
     let evaluation = evaluation(args, step)?;
     let series: Vec<Series> =
-        args.history.iter().map(|path| read(path, step)).collect::<anyhow::Result<_>>()?;
+        args.history.iter().map(|path| read_series(path, step)).collect::<anyhow::Result<_>>()?;
     let threads = match args.threads {
         Some(0) => anyhow::bail!("--threads is 0, expected at least 1"),
         Some(threads) => threads,
@@ -114,26 +153,21 @@ pub(super) fn run(args: &BacktestArgs) -> anyhow::Result<()> {
 }
 
 fn evaluation(args: &BacktestArgs, step: Step) -> anyhow::Result<Evaluation> {
-    let share = args.test_fraction;
-    anyhow::ensure!(
-        share > 0.0 && share < 1.0,
-        "--test-fraction is {share}, expected a number between 0 and 1, such as 0.3"
-    );
     anyhow::ensure!(args.stride > 0, "--stride is 0, expected at least 1");
     anyhow::ensure!(args.horizon > 0, "--horizon is 0, expected at least 1");
-    let seconds = args
-        .test_max
-        .to_duration(SpanRelativeTo::days_are_24_hours())
-        .context("--test-max, expected a duration such as 5d or 12h")?
-        .as_secs();
-    let steps_max = usize::try_from(seconds / i64::from(step.seconds())).unwrap_or(0);
-    anyhow::ensure!(
-        steps_max >= args.horizon,
-        "--test-max is shorter than one forecast of {} steps",
-        args.horizon
-    );
+    let test = args.test.test_part(step, args.horizon)?;
+    anyhow::ensure!(test.share > 0.0, "--test-fraction is 0, so there is nothing to forecast");
+    let network = match &args.pretrained {
+        Some(path) => {
+            let loaded = Pretrained::load(path);
+            let loaded = loaded.with_context(|| format!("--pretrained {}", path.display()))?;
+            QuantileForecaster::new(loaded.weights())
+        }
+        None => QuantileForecaster::embedded(),
+    };
     Ok(Evaluation {
-        test: TestPart { share, steps_max },
+        network,
+        test,
         stride: args.stride,
         horizon: args.horizon,
         refit: args.refit,
@@ -141,7 +175,8 @@ fn evaluation(args: &BacktestArgs, step: Step) -> anyhow::Result<Evaluation> {
     })
 }
 
-fn read(path: &std::path::Path, step: Step) -> anyhow::Result<Series> {
+/// The series in a CSV file, named after it.
+pub(super) fn read_series(path: &std::path::Path, step: Step) -> anyhow::Result<Series> {
     let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into());
     let id = SeriesId::new(name).with_context(|| format!("{}: no name", path.display()))?;
     Ok(datasets::read_csv(path, id, step)?.series)

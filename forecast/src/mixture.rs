@@ -1,0 +1,251 @@
+//! Several methods as one: weighed by how well each has forecast the last day and a half, and moved
+//! by the errors that were left.
+//!
+//! ```text
+//!  origin − 36 h … origin − 1 h: each method's forecasts, replayed, beside what followed
+//!        │                                          │
+//!        ▼                                          ▼
+//!  weights exp(−η (loss / least − 1))     errors of the mixture at each level and step
+//!        └──────────▶ quantiles averaged ◀──────────┘ moved half way to where they would have held
+//! ```
+//!
+//! Nothing is kept between two forecasts: what was forecast before is computed again from the
+//! history, so that a restart forgets nothing, and a forecast depends on the history alone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::LOOKBACK;
+use crate::forecast::{Forecast, ForecastError, ForecastParts, IntervalSource};
+use crate::forecaster::{ForecastFailure, Forecaster};
+use crate::gaps::require_observed;
+use crate::quantile::{Quantile, Quantiles};
+use crate::series::SeriesView;
+
+/// Forecasts that are replayed, one horizon apart.
+const REPLAYED: usize = 36;
+/// Fewer do not weigh methods: the first is believed.
+const REPLAYED_MIN: usize = 3;
+/// How sharply a method loses weight: one that is a tenth worse than the best has a third of its.
+const SHARPNESS: f64 = 10.0;
+/// What a replayed forecast counts beside the one after it.
+const DECAY: f64 = 0.97;
+/// How far a quantile moves to where it would have held.
+const GAIN: f64 = 0.5;
+/// Replayed forecasts that count as if nothing had had to be moved.
+const STILL: f64 = 8.0;
+
+/// Several methods as one.
+#[derive(Clone)]
+pub struct Mixture {
+    name: &'static str,
+    methods: Vec<Arc<dyn Forecaster>>,
+}
+
+impl std::fmt::Debug for Mixture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let methods: Vec<&str> = self.methods.iter().map(|method| method.name()).collect();
+        f.debug_struct("Mixture").field("name", &self.name).field("methods", &methods).finish()
+    }
+}
+
+/// What each method said at some origin, and what followed.
+struct Moment {
+    /// `[methods]`
+    forecasts: Vec<Forecast>,
+    /// `[horizon]`, empty where it lies ahead.
+    actuals: Vec<Option<f64>>,
+}
+
+impl Mixture {
+    /// A mixture of `first`, which must forecast wherever the mixture does and whose peaks are
+    /// taken, with `others`, which may fail.
+    #[must_use]
+    pub fn new(
+        name: &'static str,
+        first: Arc<dyn Forecaster>,
+        others: Vec<Arc<dyn Forecaster>>,
+    ) -> Self {
+        let methods = std::iter::once(first).chain(others).collect();
+        Self { name, methods }
+    }
+
+    /// The moments at `offsets`, in their order.
+    fn moments(
+        &self,
+        series: SeriesView<'_>,
+        offsets: &[usize],
+        horizon: usize,
+    ) -> Result<Vec<Moment>, ForecastFailure> {
+        let mut moments: Vec<Moment> = offsets
+            .iter()
+            .map(|&offset| {
+                let actuals = series.values()[offset..].iter().take(horizon);
+                Moment { forecasts: Vec::new(), actuals: actuals.copied().collect() }
+            })
+            .collect();
+        for (i, method) in self.methods.iter().enumerate() {
+            match method.forecasts(series, offsets, horizon) {
+                Ok(forecasts) => {
+                    let pairs = moments.iter_mut().zip(forecasts);
+                    pairs.for_each(|(moment, forecast)| moment.forecasts.push(forecast));
+                }
+                Err(failure) if i == 0 => return Err(failure),
+                // A method that needs more history than there is joins when there is.
+                Err(_) => {}
+            }
+        }
+        Ok(moments)
+    }
+}
+
+impl Forecaster for Mixture {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn forecast(
+        &self,
+        history: SeriesView<'_>,
+        horizon: usize,
+    ) -> Result<Forecast, ForecastFailure> {
+        let mut forecasts = self.forecasts(history, &[history.len()], horizon)?;
+        forecasts.pop().ok_or_else(|| ForecastError::Empty.into())
+    }
+
+    fn forecasts(
+        &self,
+        series: SeriesView<'_>,
+        origins: &[usize],
+        horizon: usize,
+    ) -> Result<Vec<Forecast>, ForecastFailure> {
+        if horizon == 0 {
+            return Err(ForecastError::Empty.into());
+        }
+        let before = |origin: usize| {
+            let offsets = (1..=REPLAYED).map_while(move |j| origin.checked_sub(j * horizon));
+            offsets.filter(move |&offset| can_be_replayed(series, offset))
+        };
+        let offsets: BTreeSet<usize> =
+            origins.iter().flat_map(|&origin| before(origin).chain([origin])).collect();
+        let offsets: Vec<usize> = offsets.into_iter().collect();
+        let moments = self.moments(series, &offsets, horizon)?;
+        let moment = |offset: &usize| offsets.binary_search(offset).ok().map(|i| &moments[i]);
+        let mixed = |origin: &usize| {
+            let replayed: Vec<&Moment> = before(*origin).filter_map(|o| moment(&o)).collect();
+            let now = moment(origin).ok_or(ForecastError::Empty)?;
+            Ok(mix(&now.forecasts, &replayed)?)
+        };
+        origins.iter().map(mixed).collect()
+    }
+}
+
+/// Whether a forecast could have been made at `offset`.
+fn can_be_replayed(series: SeriesView<'_>, offset: usize) -> bool {
+    offset >= LOOKBACK && require_observed(&series.values()[offset - LOOKBACK..offset]).is_ok()
+}
+
+/// One forecast of all methods', by what was replayed, latest first.
+fn mix(now: &[Forecast], replayed: &[&Moment]) -> Result<Forecast, ForecastError> {
+    let first = &now[0];
+    let (levels, horizon) = (first.quantiles(), first.horizon());
+    let weights = weights(now.len(), replayed);
+    let mut paths: Vec<Vec<f64>> = (0..levels.len())
+        .map(|i| (0..horizon).map(|k| average(now, &weights, i, k)).collect())
+        .collect();
+    for k in 0..horizon {
+        for (path, shift) in paths.iter_mut().zip(shifts(levels, &weights, replayed, k)) {
+            path[k] = (path[k] + shift).max(0.0);
+        }
+        // Neighbours may have moved past each other.
+        let mut column: Vec<f64> = paths.iter().map(|path| path[k]).collect();
+        column.sort_by(f64::total_cmp);
+        paths.iter_mut().zip(column).for_each(|(path, value)| path[k] = value);
+    }
+    let points =
+        (0..horizon).map(|k| levels.interpolate(Quantile::MEDIAN, |i| paths[i][k])).collect();
+    Forecast::new(ForecastParts {
+        origin: first.origin(),
+        step: first.step(),
+        points,
+        quantiles: levels.clone(),
+        paths,
+        peaks: first.peaks().map(<[_]>::to_vec),
+        interval: IntervalSource::Recent,
+    })
+}
+
+/// The weighted mean of the methods' level `i` at step `k`.
+fn average(forecasts: &[Forecast], weights: &[f64], i: usize, k: usize) -> f64 {
+    forecasts.iter().zip(weights).map(|(forecast, weight)| weight * forecast.paths()[i][k]).sum()
+}
+
+/// The weight of each method; they sum up to one.
+fn weights(methods: usize, replayed: &[&Moment]) -> Vec<f64> {
+    let mut only_first = vec![0.0; methods];
+    only_first[0] = 1.0;
+    if replayed.len() < REPLAYED_MIN {
+        return only_first;
+    }
+    let mut losses = vec![0.0; methods];
+    let mut share = 1.0;
+    for moment in replayed {
+        for (sum, forecast) in losses.iter_mut().zip(&moment.forecasts) {
+            *sum += share * pinball(forecast, &moment.actuals);
+        }
+        share *= DECAY;
+    }
+    let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    if least <= 0.0 || !least.is_finite() {
+        return only_first;
+    }
+    let raw: Vec<f64> =
+        losses.iter().map(|loss| (-SHARPNESS * (loss / least - 1.0)).exp()).collect();
+    let sum: f64 = raw.iter().sum();
+    raw.into_iter().map(|weight| weight / sum).collect()
+}
+
+/// The pinball loss of a forecast, summed up over its levels and the observed steps.
+fn pinball(forecast: &Forecast, actuals: &[Option<f64>]) -> f64 {
+    let mut sum = 0.0;
+    for (path, quantile) in forecast.paths().iter().zip(forecast.quantiles().as_slice()) {
+        for (value, actual) in path.iter().zip(actuals) {
+            let Some(actual) = actual else { continue };
+            let error = actual - value;
+            let level = quantile.level();
+            sum += if error >= 0.0 { level * error } else { (level - 1.0) * error };
+        }
+    }
+    sum
+}
+
+/// How far each level of step `k` has to move, by the errors of the same mixture in the replayed
+/// forecasts. Levels beyond the outer deciles move as those: so few errors say nothing about them.
+fn shifts(levels: &Quantiles, weights: &[f64], replayed: &[&Moment], k: usize) -> Vec<f64> {
+    let inner = |level: f64| level.clamp(0.1, 0.9);
+    let shift = |(i, quantile): (usize, &Quantile)| {
+        if inner(quantile.level()) != quantile.level() {
+            return None;
+        }
+        let error = |moment: &&Moment| {
+            let actual = moment.actuals.get(k).copied().flatten()?;
+            Some(actual - average(&moment.forecasts, weights, i, k))
+        };
+        let mut errors: Vec<f64> = replayed.iter().filter_map(error).collect();
+        errors.sort_by(f64::total_cmp);
+        let count = errors.len() as f64;
+        let last = errors.len().checked_sub(1)?;
+        // The level's order statistic among one more than were seen (Vovk et al., 2005).
+        let at = (quantile.level() * (count + 1.0) - 1.0).clamp(0.0, last as f64);
+        let (below, above) = (at.floor() as usize, at.ceil() as usize);
+        let error = errors[below] + at.fract() * (errors[above] - errors[below]);
+        Some(GAIN * error * count / (count + STILL))
+    };
+    let known: Vec<Option<f64>> = levels.as_slice().iter().enumerate().map(shift).collect();
+    let lowest = known.iter().flatten().next().copied().unwrap_or(0.0);
+    let highest = known.iter().flatten().last().copied().unwrap_or(0.0);
+    let at = |(quantile, shift): (&Quantile, &Option<f64>)| {
+        shift.unwrap_or(if quantile.level() < 0.5 { lowest } else { highest })
+    };
+    levels.as_slice().iter().zip(&known).map(at).collect()
+}

@@ -1,0 +1,198 @@
+//! Forecasts of the quantile network, in the series' unit.
+
+use std::sync::Arc;
+
+use forecast::covariates::{Covariates, DAYS_MAX, Past};
+use forecast::gaps::{Filled, require_observed};
+use forecast::{
+    Forecast, ForecastError, ForecastFailure, ForecastParts, Forecaster, HORIZON, IntervalSource,
+    LOOKBACK, Quantiles, SeriesView,
+};
+use fused::Isa;
+
+use super::config::QuantileConfig;
+use super::head::LEVELS;
+use super::network::{QuantileNetwork, QuantileWorkspace};
+use super::windows::QuantileTile;
+use crate::pretrained::Pretrained;
+use crate::weights::Weights;
+
+/// A quantile network that forecasts any series.
+#[derive(Clone, Debug)]
+pub struct QuantileForecaster {
+    network: Arc<QuantileNetwork>,
+}
+
+impl QuantileForecaster {
+    /// The preset's name.
+    pub const NAME: &str = "lstm";
+
+    /// The network with these weights, on the CPU.
+    #[must_use]
+    pub fn new(weights: &Weights<QuantileConfig>) -> Self {
+        Self { network: Arc::new(QuantileNetwork::new(weights, Isa::best())) }
+    }
+
+    /// The network that ships with the program.
+    #[must_use]
+    pub fn embedded() -> Self {
+        Self::new(Pretrained::embedded().weights())
+    }
+}
+
+impl Forecaster for QuantileForecaster {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn forecast(
+        &self,
+        history: SeriesView<'_>,
+        horizon: usize,
+    ) -> Result<Forecast, ForecastFailure> {
+        let mut forecasts = self.forecasts(history, &[history.len()], horizon)?;
+        forecasts.pop().ok_or_else(|| ForecastError::Empty.into())
+    }
+
+    fn forecasts(
+        &self,
+        series: SeriesView<'_>,
+        origins: &[usize],
+        horizon: usize,
+    ) -> Result<Vec<Forecast>, ForecastFailure> {
+        if horizon == 0 {
+            return Err(ForecastError::Empty.into());
+        }
+        if horizon > HORIZON {
+            return Err(ForecastFailure::HorizonTooLong { longest: HORIZON, asked: horizon });
+        }
+        let day = series.step().per_day();
+        let earliest = origins.iter().copied().min().unwrap_or(0);
+        // A day more than is looked at, so that a gap at the start is filled as it would be anyway.
+        let recent = series.suffix(series.len() - earliest.saturating_sub((DAYS_MAX + 1) * day));
+        let filled = Filled::from_view(recent);
+        let mut tile = QuantileTile::new();
+        let mut workspace = self.network.workspace();
+        let mut forecasts = Vec::with_capacity(origins.len());
+        for origins in origins.chunks(QuantileTile::WINDOWS_MAX) {
+            tile.clear();
+            let mut units = Vec::with_capacity(origins.len());
+            for &origin in origins {
+                let known = series.prefix(origin);
+                let lookback = &known.values()[known.len().saturating_sub(LOOKBACK)..];
+                let later = series.len() - origin;
+                let end = filled.len().saturating_sub(later);
+                let too_short = ForecastFailure::TooShort { needed: LOOKBACK / 2, got: end };
+                if end < LOOKBACK / 2 {
+                    return Err(too_short);
+                }
+                require_observed(lookback)?;
+                let past = Past::before(&filled, end, end, day).ok_or(too_short)?;
+                let covariates = Covariates::of(&past);
+                tile.push(&covariates);
+                units.push((known, covariates));
+            }
+            self.network.forecast(&tile, &mut workspace);
+            for (lane, (known, covariates)) in units.iter().enumerate() {
+                forecasts.push(in_units_of(*known, covariates, &workspace, lane, horizon)?);
+            }
+        }
+        Ok(forecasts)
+    }
+}
+
+/// The forecast of one window in the unit of its series.
+fn in_units_of(
+    known: SeriesView<'_>,
+    covariates: &Covariates,
+    workspace: &QuantileWorkspace,
+    lane: usize,
+    horizon: usize,
+) -> Result<Forecast, ForecastError> {
+    let quantiles = Quantiles::standard();
+    let load = |unit: f32| covariates.load(f64::from(unit));
+    let mut paths = vec![Vec::with_capacity(horizon); quantiles.len()];
+    let mut peaks = paths.clone();
+    for k in 0..horizon {
+        let head = workspace.head(k, lane);
+        for (paths, deciles) in [(&mut paths, &head.value), (&mut peaks, &head.peak)] {
+            let deciles = deciles.map(load);
+            if deciles.iter().any(|value| !value.is_finite()) {
+                return Err(ForecastError::NotFinite { step: k + 1 });
+            }
+            for (path, quantile) in paths.iter_mut().zip(quantiles.as_slice()) {
+                // A load is never negative.
+                path.push(with_tails(&deciles, quantile.level()).max(0.0));
+            }
+        }
+    }
+    // The highest value so far never falls.
+    for path in &mut peaks {
+        for k in 1..horizon {
+            path[k] = path[k].max(path[k - 1]);
+        }
+    }
+    let median = quantiles.as_slice().iter().position(|q| *q == forecast::Quantile::MEDIAN);
+    Forecast::new(ForecastParts {
+        origin: known.last_time(),
+        step: known.step(),
+        points: paths[median.unwrap_or(0)].clone(),
+        quantiles,
+        paths,
+        peaks: Some(peaks),
+        interval: IntervalSource::Learned,
+    })
+}
+
+/// The value at `level` of a distribution with these deciles: linear between them, and beyond them
+/// with the tails of an exponential distribution, on which the last two lie.
+fn with_tails(deciles: &[f64; LEVELS.len()], level: f64) -> f64 {
+    const LAST: usize = LEVELS.len() - 1;
+    let tail = |share: f64| (0.1 / share).ln() / 2.0_f64.ln();
+    let at = level * 10.0 - 1.0;
+    if at <= 0.0 {
+        return deciles[0] - (deciles[1] - deciles[0]) * tail(level);
+    }
+    if at >= LAST as f64 {
+        return deciles[LAST] + (deciles[LAST] - deciles[LAST - 1]) * tail(1.0 - level);
+    }
+    // A level that is a decile but for rounding is that decile.
+    let nearest = at.round();
+    if (at - nearest).abs() < 1e-9 {
+        return deciles[nearest as usize];
+    }
+    let (below, share) = (at.floor() as usize, at.fract());
+    deciles[below] + share * (deciles[below + 1] - deciles[below])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn deciles_are_kept_and_tails_are_exponential() {
+        // −ln(1 − p), the quantile function of the exponential distribution.
+        let deciles = LEVELS.map(|level| -(1.0 - f64::from(level)).ln());
+        for (level, decile) in LEVELS.iter().zip(deciles) {
+            let level = (f64::from(*level) * 10.0).round() / 10.0;
+            assert_eq!(with_tails(&deciles, level), decile);
+        }
+        for level in [0.95, 0.975, 0.99] {
+            let exact = -(1.0_f64 - level).ln();
+            assert!((with_tails(&deciles, level) - exact).abs() < 1e-6, "{level}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn quantiles_rise_with_their_levels(
+            mut deciles in prop::array::uniform9(-5.0..5.0_f64)
+        ) {
+            deciles.sort_by(f64::total_cmp);
+            let standard = Quantiles::standard();
+            let values: Vec<f64> = standard.as_slice().iter().map(|q| with_tails(&deciles, q.level())).collect();
+            prop_assert!(values.is_sorted(), "{:?}", values);
+        }
+    }
+}

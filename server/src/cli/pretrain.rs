@@ -1,0 +1,124 @@
+//! `pretrain`: one network from the histories of many workloads.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use forecast::{Series, SeriesView, Step};
+use indicatif::{ProgressBar, ProgressStyle};
+use model::{ModelCard, Pretrained};
+use trainer::{PretrainingOptions, PretrainingProgress};
+
+use super::backtest::{HeldOutArgs, read_series};
+use crate::output::print_line;
+
+/// Where standard error is no terminal, a line is written every so many steps.
+const STEPS_PER_LINE: usize = 500;
+
+/// Arguments of `pretrain`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The program has a network of this kind in it. One that was trained on your own workloads may know them
+better. The end of each history is left out, as backtest has it, so that its scores stay honest;
+--test-fraction 0 trains on everything.
+
+Examples:
+  predictive-scaler pretrain --history loads/*.csv --out fleet.safetensors
+  predictive-scaler backtest --history loads/*.csv --pretrained fleet.safetensors")]
+pub(crate) struct PretrainArgs {
+    /// CSV files with the columns timestamp and value; each is a series of its own.
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    history: Vec<PathBuf>,
+    /// The file to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    held_out: HeldOutArgs,
+    /// Steps of training; a thousand take some 40 s on one core.
+    #[arg(long, default_value_t = PretrainingOptions::default().steps, value_name = "N")]
+    steps: usize,
+    /// Windows of a step.
+    #[arg(long, default_value_t = PretrainingOptions::default().batch, value_name = "N")]
+    batch: usize,
+    /// Seed of weights, windows and dropout.
+    #[arg(long, default_value_t = PretrainingOptions::default().seed, value_name = "N")]
+    seed: u64,
+    /// Sampling interval of the histories, in seconds.
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    step: u32,
+    /// Threads [default: one a core].
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+pub(super) fn run(args: &PretrainArgs) -> anyhow::Result<()> {
+    anyhow::ensure!(args.steps > 0, "--steps is 0, expected at least 1");
+    anyhow::ensure!(args.batch > 0, "--batch is 0, expected at least 1");
+    let step = Step::from_seconds(args.step).context("--step")?;
+    let test = args.held_out.test_part(step, forecast::HORIZON)?;
+    let series: Vec<Series> =
+        args.history.iter().map(|path| read_series(path, step)).collect::<anyhow::Result<_>>()?;
+    let known = |series: &'_ Series| test.of(series.view().len(), forecast::HORIZON).start;
+    let corpus: Vec<SeriesView<'_>> =
+        series.iter().map(|series| series.view().prefix(known(series))).collect();
+    let options = PretrainingOptions {
+        steps: args.steps,
+        batch: args.batch,
+        seed: args.seed,
+        threads: args
+            .threads
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        ..Default::default()
+    };
+    let mut loss = f64::NAN;
+    let bar = progress(options.steps);
+    let weights = trainer::pretrain(&corpus, &options, &mut |progress| {
+        loss = progress.loss;
+        observe(&bar, progress)
+    })?;
+    bar.finish_and_clear();
+    let card = ModelCard {
+        kind: Pretrained::KIND.to_owned(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        hidden: options.network.hidden,
+        dense: options.network.dense,
+        dropout: options.network.dropout,
+        step_seconds: step.seconds(),
+        series: series.iter().map(|series| series.id().to_string()).collect(),
+        held_out: args.held_out.to_string(),
+        steps: options.steps,
+        batch: options.batch,
+        seed: options.seed,
+        loss,
+    };
+    let bytes = Pretrained::new(card, weights).to_bytes()?;
+    std::fs::write(&args.out, bytes)
+        .with_context(|| format!("cannot write {}", args.out.display()))?;
+    print_line(format_args!(
+        "trained on {} series, loss {loss:.4}; saved {}",
+        series.len(),
+        args.out.display()
+    ))?;
+    Ok(())
+}
+
+fn observe(bar: &ProgressBar, progress: PretrainingProgress) -> ControlFlow<()> {
+    let PretrainingProgress { done, of, loss } = progress;
+    bar.set_position(done as u64);
+    bar.set_message(format!("loss {loss:.4}"));
+    if bar.is_hidden() && (done % STEPS_PER_LINE == 0 || done == of) {
+        eprintln!("training: step {done}/{of}, loss {loss:.4}");
+    }
+    ControlFlow::Continue(())
+}
+
+fn progress(steps: usize) -> ProgressBar {
+    let bar = ProgressBar::new(steps as u64);
+    let style =
+        ProgressStyle::with_template("training {bar:32} {percent:>3} %  {msg}  ({eta} left)");
+    if let Ok(style) = style {
+        bar.set_style(style.progress_chars("━╸─"));
+    }
+    bar
+}
