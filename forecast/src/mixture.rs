@@ -153,14 +153,19 @@ fn mix(now: &[Forecast], replayed: &[&Moment]) -> Result<Forecast, ForecastError
     let mut paths: Vec<Vec<f64>> = (0..levels.len())
         .map(|i| (0..horizon).map(|k| average(now, &weights, i, k)).collect())
         .collect();
+    let mut peaks = first.peaks().map(<[_]>::to_vec);
     for k in 0..horizon {
-        for (path, shift) in paths.iter_mut().zip(shifts(levels, &weights, replayed, k)) {
-            path[k] = (path[k] + shift).max(0.0);
+        let error = |moment: &Moment, i: usize| {
+            Some((*moment.actuals.get(k)?)? - average(&moment.forecasts, &weights, i, k))
+        };
+        shift(&mut paths, k, &shifts(levels, replayed, error));
+        if let Some(peaks) = &mut peaks {
+            let error = |moment: &Moment, i: usize| {
+                let highest = moment.actuals.iter().take(k + 1).flatten().copied().reduce(f64::max);
+                Some(highest? - moment.forecasts[0].peaks()?[i][k])
+            };
+            shift(peaks, k, &shifts(levels, replayed, error));
         }
-        // Neighbours may have moved past each other.
-        let mut column: Vec<f64> = paths.iter().map(|path| path[k]).collect();
-        column.sort_by(f64::total_cmp);
-        paths.iter_mut().zip(column).for_each(|(path, value)| path[k] = value);
     }
     let points =
         (0..horizon).map(|k| levels.interpolate(Quantile::MEDIAN, |i| paths[i][k])).collect();
@@ -170,9 +175,18 @@ fn mix(now: &[Forecast], replayed: &[&Moment]) -> Result<Forecast, ForecastError
         points,
         quantiles: levels.clone(),
         paths,
-        peaks: first.peaks().map(<[_]>::to_vec),
+        peaks,
         interval: IntervalSource::Recent,
     })
+}
+
+/// Moves the levels of step `k`, and puts in order those that have moved past each other. A load is
+/// never negative.
+fn shift(paths: &mut [Vec<f64>], k: usize, shifts: &[f64]) {
+    let moved = paths.iter().zip(shifts).map(|(path, shift)| (path[k] + shift).max(0.0));
+    let mut column: Vec<f64> = moved.collect();
+    column.sort_by(f64::total_cmp);
+    paths.iter_mut().zip(column).for_each(|(path, value)| path[k] = value);
 }
 
 /// The weighted mean of the methods' level `i` at step `k`.
@@ -219,22 +233,21 @@ fn pinball(forecast: &Forecast, actuals: &[Option<f64>]) -> f64 {
     sum
 }
 
-/// How far each level of step `k` has to move, by the errors of the same mixture in the replayed
-/// forecasts. Levels beyond the outer deciles move as those: so few errors say nothing about them.
-fn shifts(levels: &Quantiles, weights: &[f64], replayed: &[&Moment], k: usize) -> Vec<f64> {
-    let inner = |level: f64| level.clamp(0.1, 0.9);
+/// How far each level has to move, by the `error` of that level in each replayed forecast. Levels
+/// beyond the outer deciles move as those: so few errors say nothing about them.
+fn shifts(
+    levels: &Quantiles,
+    replayed: &[&Moment],
+    error: impl Fn(&Moment, usize) -> Option<f64>,
+) -> Vec<f64> {
     let shift = |(i, quantile): (usize, &Quantile)| {
-        if inner(quantile.level()) != quantile.level() {
+        if !(Quantile::P10.level()..=Quantile::P90.level()).contains(&quantile.level()) {
             return None;
         }
-        let error = |moment: &&Moment| {
-            let actual = moment.actuals.get(k).copied().flatten()?;
-            Some(actual - average(&moment.forecasts, weights, i, k))
-        };
-        let mut errors: Vec<f64> = replayed.iter().filter_map(error).collect();
+        let mut errors: Vec<f64> =
+            replayed.iter().filter_map(|moment| error(moment, i)).collect();
         errors.sort_by(f64::total_cmp);
-        let count = errors.len() as f64;
-        let last = errors.len().checked_sub(1)?;
+        let (count, last) = (errors.len() as f64, errors.len().checked_sub(1)?);
         // The level's order statistic among one more than were seen (Vovk et al., 2005).
         let at = (quantile.level() * (count + 1.0) - 1.0).clamp(0.0, last as f64);
         let (below, above) = (at.floor() as usize, at.ceil() as usize);
