@@ -362,3 +362,67 @@ fn spreads(past: &Past<'_>, earlier: &[Earlier; STEPS], day_std: f64) -> [f64; S
         day_std,
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::series_of;
+
+    const DAY: usize = 288;
+
+    fn covariates(values: &[Option<f64>], end: usize) -> Covariates {
+        let filled = Filled::from_view(series_of(values).view());
+        Covariates::of(&Past::before(&filled, end, end, DAY).unwrap())
+    }
+
+    fn load(i: usize) -> f64 {
+        50.0 + ((i % DAY) as f64 / 9.0).sin() * 20.0 + (i * 7919 % 101) as f64 / 10.0
+    }
+
+    #[test]
+    fn nothing_after_the_origin_is_seen() {
+        let known: Vec<_> = (0..3 * DAY).map(|i| Some(load(i))).collect();
+        let mut more = known.clone();
+        more.extend((0..50).map(|i| Some(1e6 + f64::from(i))));
+        assert_eq!(covariates(&known, 3 * DAY), covariates(&more, 3 * DAY));
+    }
+
+    #[test]
+    fn they_are_the_same_for_a_load_of_any_size() {
+        let of = |factor: f64| {
+            let values: Vec<_> = (0..3 * DAY).map(|i| Some(factor * load(i))).collect();
+            covariates(&values, 3 * DAY)
+        };
+        let (small, large) = (of(1.0), of(1024.0));
+        assert_eq!(small.steps, large.steps);
+        assert_eq!(small.statics, large.statics);
+        assert_eq!(1024.0 * small.load(0.5), large.load(0.5));
+    }
+
+    #[test]
+    fn earlier_days_are_those_of_the_same_time() {
+        let values: Vec<_> =
+            (0..9 * DAY).map(|i| Some((i / DAY * 1000 + i % DAY) as f64)).collect();
+        let got = covariates(&values, 8 * DAY + 100);
+        let unit = |load: f64| (got.unit(load).clamp(-BOUND, BOUND)).asinh() as f32;
+        let third = got.steps[LOOKBACK + 2];
+        assert_eq!(third[2], unit(7_102.0), "a day before");
+        assert_eq!(third[7], unit(1_102.0), "a week before");
+        assert_eq!(third[9], unit(4_102.0), "the mean of seven days");
+        assert_eq!(third[12], unit(8_090.0), "an hour before");
+        assert_eq!(got.bases[2][0], got.unit(8_099.0) as f32, "the last value");
+        assert_eq!(got.steps[LOOKBACK - 1][..2], [unit(8_099.0), 1.0]);
+    }
+
+    #[test]
+    fn an_hour_of_history_and_a_constant_one_yield_finite_numbers() {
+        for values in [(0..12).map(|i| Some(load(i))).collect::<Vec<_>>(), vec![Some(0.0); 500]] {
+            let got = covariates(&values, values.len());
+            let numbers = got.steps.iter().flatten().chain(&got.statics).chain(&got.log_spreads);
+            assert!(numbers.chain(got.bases.iter().flatten()).all(|x| x.is_finite()));
+        }
+        let mut gap: Vec<_> = (0..2 * DAY).map(|i| Some(load(i))).collect();
+        gap[2 * DAY - 3] = None;
+        assert_eq!(covariates(&gap, 2 * DAY).steps[LOOKBACK - 3][1], 0.0, "filled, not observed");
+    }
+}

@@ -210,11 +210,12 @@ fn weights(methods: usize, replayed: &[&Moment]) -> Vec<f64> {
         share *= DECAY;
     }
     let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
-    if least <= 0.0 || !least.is_finite() {
-        return only_first;
-    }
-    let raw: Vec<f64> =
-        losses.iter().map(|loss| (-SHARPNESS * (loss / least - 1.0)).exp()).collect();
+    let raw = |loss: &f64| {
+        // Without a loss there is nothing to divide by, and nothing better.
+        let excess = if *loss == least { 0.0 } else { loss / least - 1.0 };
+        (-SHARPNESS * excess).exp()
+    };
+    let raw: Vec<f64> = losses.iter().map(raw).collect();
     let sum: f64 = raw.iter().sum();
     raw.into_iter().map(|weight| weight / sum).collect()
 }
@@ -244,8 +245,7 @@ fn shifts(
         if !(Quantile::P10.level()..=Quantile::P90.level()).contains(&quantile.level()) {
             return None;
         }
-        let mut errors: Vec<f64> =
-            replayed.iter().filter_map(|moment| error(moment, i)).collect();
+        let mut errors: Vec<f64> = replayed.iter().filter_map(|moment| error(moment, i)).collect();
         errors.sort_by(f64::total_cmp);
         let (count, last) = (errors.len() as f64, errors.len().checked_sub(1)?);
         // The level's order statistic among one more than were seen (Vovk et al., 2005).
@@ -261,4 +261,76 @@ fn shifts(
         shift.unwrap_or(if quantile.level() < 0.5 { lowest } else { highest })
     };
     levels.as_slice().iter().zip(&known).map(at).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::baseline::{LastValue, SeasonalNaive};
+    use crate::testing::{daily_cycle, series_of};
+
+    fn mixture(series: SeriesView<'_>) -> Mixture {
+        let known = series.prefix(3 * 288);
+        let last = Arc::new(LastValue::fit(known, 12).unwrap());
+        Mixture::new("mixture", last, vec![Arc::new(SeasonalNaive::fit(known, 288, 12).unwrap())])
+    }
+
+    #[test]
+    fn the_method_that_does_better_is_believed() {
+        let series = daily_cycle(5);
+        let forecast = mixture(series.view()).forecast(series.view().prefix(1200), 12).unwrap();
+        for (k, point) in forecast.points().iter().enumerate() {
+            let actual = series.view().values()[1200 + k].unwrap();
+            assert!((point - actual).abs() < 0.02 * actual, "step {k}: {point} {actual}");
+        }
+        assert_eq!(forecast.interval(), IntervalSource::Recent);
+    }
+
+    #[test]
+    fn with_little_to_replay_the_first_method_is_believed() {
+        let values: Vec<_> = (0..40).map(|i| Some(10.0 + f64::from(i % 5))).collect();
+        let young = series_of(&values);
+        let first = Arc::new(LastValue::fit(young.view(), 12).unwrap());
+        let alone = first.forecast(young.view(), 12).unwrap();
+        let seasonal = SeasonalNaive::fit(daily_cycle(4).view(), 288, 12).unwrap();
+        let mixture = Mixture::new("mixture", first, vec![Arc::new(seasonal)]);
+        let forecast = mixture.forecast(young.view(), 12).unwrap();
+        for (k, point) in forecast.points().iter().enumerate() {
+            let median = alone.quantile(Quantile::MEDIAN, k);
+            assert!((point - median).abs() < 0.5, "step {k}: {point} {median}");
+        }
+    }
+
+    #[test]
+    fn a_forecast_depends_on_its_past_alone_and_on_no_other_forecast() {
+        let noise = |i: usize| Some(20.0 + (i * 7919 % 101) as f64 / 10.0);
+        let values: Vec<_> = (0..1500).map(noise).collect();
+        let mut altered = values.clone();
+        altered[1200..].iter_mut().for_each(|value| *value = value.map(|v| 50.0 - v));
+        let (series, altered) = (series_of(&values), series_of(&altered));
+        let mixture = mixture(series.view());
+        let together = mixture.forecasts(series.view(), &[1100, 1160, 1200], 12).unwrap();
+        let alone = mixture.forecast(series.view().prefix(1200), 12).unwrap();
+        let otherwise = mixture.forecasts(altered.view(), &[1200], 12).unwrap();
+        assert_eq!(together[2], alone);
+        assert_eq!(otherwise[0], alone);
+    }
+
+    #[test]
+    fn intervals_that_were_too_narrow_widen() {
+        // Calm until the methods were fitted, wild since.
+        let value = |i: usize| {
+            let wild = if i < 864 { 0.1 } else { 8.0 };
+            Some(20.0 + wild * ((i * 7919 % 101) as f64 / 101.0 - 0.5))
+        };
+        let series = series_of(&(0..1500).map(value).collect::<Vec<_>>());
+        let mixture = mixture(series.view());
+        let width = |forecast: &Forecast| {
+            forecast.quantile(Quantile::P90, 0) - forecast.quantile(Quantile::P10, 0)
+        };
+        let fitted = LastValue::fit(series.view().prefix(864), 12).unwrap();
+        let before = fitted.forecast(series.view().prefix(1500), 12).unwrap();
+        let after = mixture.forecast(series.view().prefix(1500), 12).unwrap();
+        assert!(width(&after) > 5.0 * width(&before), "{} {}", width(&after), width(&before));
+    }
 }

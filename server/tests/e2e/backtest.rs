@@ -50,6 +50,44 @@ fn methods_are_scored_series_by_series_and_summed_up() {
 }
 
 #[test]
+fn the_network_forecasts_a_load_that_it_was_not_trained_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let load = history(dir.path(), "load.csv", |i| {
+        let cycle = ((i % 288) as f64 / 288.0 * std::f64::consts::TAU).sin();
+        40.0 + 25.0 * cycle + (i * 7919 % 101) as f64 / 10.0
+    });
+    let args = ["backtest", "--history", &load, "--model", "network,ridge,lstm,naive"];
+    let ended = run(&[&args[..], &["--format", "json"]].concat());
+    assert!(ended.success, "{}", ended.stderr);
+    let document: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let rows = document["results"].as_array().unwrap();
+    let mae = |model: &str| {
+        rows.iter().find(|row| row["model"] == model).unwrap()["mae"].as_f64().unwrap()
+    };
+    assert!(mae("network") < 0.8 * mae("naive"), "{rows:?}");
+    assert!(mae("lstm") < 0.8 * mae("naive"), "{rows:?}");
+    let coverage = rows[2]["coverage_80"].as_f64().unwrap();
+    assert!((0.6..=0.95).contains(&coverage), "{coverage}");
+}
+
+#[test]
+fn a_network_of_ones_own_is_trained_and_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let load = history(dir.path(), "load.csv", |i| 40.0 + ((i * 7919) % 101) as f64 / 10.0);
+    let fleet = dir.path().join("fleet.safetensors");
+    let fleet = fleet.to_str().unwrap();
+    let train = ["pretrain", "--history", &load, "--out", fleet, "--steps", "2", "--batch", "16"];
+    let ended = run(&train);
+    assert!(ended.success, "{}", ended.stderr);
+    assert!(ended.stdout.contains("trained on 1 series"), "{}", ended.stdout);
+    let args = ["backtest", "--history", &load, "--model", "network", "--pretrained"];
+    let ended = run(&[&args[..], &[fleet]].concat());
+    assert!(ended.success, "{}", ended.stderr);
+    let said = refused(&[&args[..], &[&load]].concat());
+    assert!(said.contains("no pre-trained network"), "{said}");
+}
+
+#[test]
 fn what_cannot_be_forecast_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let ramp = history(dir.path(), "ramp.csv", |i| 100.0 + i as f64);
@@ -58,7 +96,7 @@ fn what_cannot_be_forecast_is_said() {
         args.iter().chain(more).map(|arg| (*arg).to_owned()).collect()
     };
     let said = refused(&args(&["--test-fraction", "1.5"]));
-    assert!(said.contains("between 0 and 1"), "{said}");
+    assert!(said.contains("from 0 to less than 1"), "{said}");
     let said = refused(&args(&["--test-max", "10m"]));
     assert!(said.contains("shorter than one forecast"), "{said}");
     let said = refused(&args(&["--model", "prophecy"]));
