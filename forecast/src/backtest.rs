@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::HORIZON;
 use crate::accuracy::{Outcome, Peak, PeakScores, Reference, Scores};
 use crate::forecast::Forecast;
 use crate::forecaster::{ForecastFailure, Forecaster};
@@ -44,12 +45,13 @@ pub struct TestPart {
 }
 
 impl TestPart {
-    /// Its offsets in a series of `points`; it begins at a multiple of `stride`.
+    /// Its offsets in a series of `points`; it begins at a multiple of [`HORIZON`], whatever is done
+    /// with it.
     #[must_use]
-    pub fn of(self, points: usize, stride: usize) -> Range<usize> {
+    pub fn of(self, points: usize) -> Range<usize> {
         let steps = (self.share * points as f64).min(self.steps_max as f64) as usize;
         let start = points.saturating_sub(steps);
-        start - start % stride.max(1)..points
+        start - start % HORIZON..points
     }
 }
 
@@ -175,11 +177,11 @@ mod tests {
     }
 
     #[test]
-    fn the_test_part_is_a_share_or_some_days_and_begins_at_a_stride() {
+    fn the_test_part_is_a_share_or_some_days_and_begins_at_an_hour() {
         let part = TestPart { share: 0.3, steps_max: 5 * 288 };
-        assert_eq!(part.of(4032, 12), 2820..4032, "2822.4 rounded down");
-        assert_eq!(part.of(8000, 12), 6552..8000, "five days, rounded down");
-        assert_eq!(part.of(0, 12), 0..0);
+        assert_eq!(part.of(4032), 2820..4032, "2822.4 rounded down");
+        assert_eq!(part.of(8000), 6552..8000, "five days, rounded down");
+        assert_eq!(part.of(0), 0..0);
     }
 
     #[test]

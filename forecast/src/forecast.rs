@@ -126,6 +126,18 @@ impl Forecast {
         Ok(Self(parts))
     }
 
+    /// Raises `peaks`, both `[quantiles][horizon]`, to what any distribution of peaks obeys: they do
+    /// not fall from step to step, and do not lie below the values.
+    pub fn cohere(paths: &[Vec<f64>], peaks: &mut [Vec<f64>]) {
+        for (path, peak) in paths.iter().zip(peaks) {
+            let mut highest = f64::NEG_INFINITY;
+            for (value, peak) in path.iter().zip(peak) {
+                highest = highest.max(*value).max(*peak);
+                *peak = highest;
+            }
+        }
+    }
+
     /// The last time known when it was made.
     #[must_use]
     pub fn origin(&self) -> Timestamp {

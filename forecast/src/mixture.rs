@@ -22,9 +22,9 @@ use crate::gaps::require_observed;
 use crate::quantile::{Quantile, Quantiles};
 use crate::series::SeriesView;
 
-/// Forecasts that are replayed, one horizon apart.
+/// Forecasts that are replayed, one horizon apart: a day and a half where that is an hour.
 const REPLAYED: usize = 36;
-/// Fewer do not weigh methods: the first is believed.
+/// A method with fewer is not weighed.
 const REPLAYED_MIN: usize = 3;
 /// How sharply a method loses weight: one that is a tenth worse than the best has a third of its.
 const SHARPNESS: f64 = 10.0;
@@ -51,9 +51,9 @@ impl std::fmt::Debug for Mixture {
 
 /// What each method said at some origin, and what followed.
 struct Moment {
-    /// `[methods]`
-    forecasts: Vec<Forecast>,
-    /// `[horizon]`, empty where it lies ahead.
+    /// `[methods]`; a method that needs more history than there was has none.
+    forecasts: Vec<Option<Forecast>>,
+    /// `[horizon]`, fewer where they lie ahead.
     actuals: Vec<Option<f64>>,
 }
 
@@ -71,12 +71,7 @@ impl Mixture {
     }
 
     /// The moments at `offsets`, in their order.
-    fn moments(
-        &self,
-        series: SeriesView<'_>,
-        offsets: &[usize],
-        horizon: usize,
-    ) -> Result<Vec<Moment>, ForecastFailure> {
+    fn moments(&self, series: SeriesView<'_>, offsets: &[usize], horizon: usize) -> Vec<Moment> {
         let mut moments: Vec<Moment> = offsets
             .iter()
             .map(|&offset| {
@@ -84,18 +79,20 @@ impl Mixture {
                 Moment { forecasts: Vec::new(), actuals: actuals.copied().collect() }
             })
             .collect();
-        for (i, method) in self.methods.iter().enumerate() {
-            match method.forecasts(series, offsets, horizon) {
-                Ok(forecasts) => {
-                    let pairs = moments.iter_mut().zip(forecasts);
-                    pairs.for_each(|(moment, forecast)| moment.forecasts.push(forecast));
+        for method in &self.methods {
+            let forecasts = match method.forecasts(series, offsets, horizon) {
+                Ok(forecasts) => forecasts.into_iter().map(Some).collect(),
+                // It fails at one of them at least, and must not be missed at the others.
+                Err(_) => {
+                    let one =
+                        |&offset: &usize| method.forecast(series.prefix(offset), horizon).ok();
+                    offsets.iter().map(one).collect::<Vec<_>>()
                 }
-                Err(failure) if i == 0 => return Err(failure),
-                // A method that needs more history than there is joins when there is.
-                Err(_) => {}
-            }
+            };
+            let pairs = moments.iter_mut().zip(forecasts);
+            pairs.for_each(|(moment, forecast)| moment.forecasts.push(forecast));
         }
-        Ok(moments)
+        moments
     }
 }
 
@@ -129,12 +126,16 @@ impl Forecaster for Mixture {
         let offsets: BTreeSet<usize> =
             origins.iter().flat_map(|&origin| before(origin).chain([origin])).collect();
         let offsets: Vec<usize> = offsets.into_iter().collect();
-        let moments = self.moments(series, &offsets, horizon)?;
+        let moments = self.moments(series, &offsets, horizon);
         let moment = |offset: &usize| offsets.binary_search(offset).ok().map(|i| &moments[i]);
         let mixed = |origin: &usize| {
-            let replayed: Vec<&Moment> = before(*origin).filter_map(|o| moment(&o)).collect();
             let now = moment(origin).ok_or(ForecastError::Empty)?;
-            Ok(mix(&now.forecasts, &replayed)?)
+            if now.forecasts[0].is_none() {
+                // Its failure is the mixture's.
+                return self.methods[0].forecast(series.prefix(*origin), horizon);
+            }
+            let past: Vec<&Moment> = before(*origin).filter_map(|o| moment(&o)).collect();
+            Ok(Replay::of(now, &past).mix()?)
         };
         origins.iter().map(mixed).collect()
     }
@@ -145,39 +146,128 @@ fn can_be_replayed(series: SeriesView<'_>, offset: usize) -> bool {
     offset >= LOOKBACK && require_observed(&series.values()[offset - LOOKBACK..offset]).is_ok()
 }
 
-/// One forecast of all methods', by what was replayed, latest first.
-fn mix(now: &[Forecast], replayed: &[&Moment]) -> Result<Forecast, ForecastError> {
-    let first = &now[0];
-    let (levels, horizon) = (first.quantiles(), first.horizon());
-    let weights = weights(now.len(), replayed);
-    let mut paths: Vec<Vec<f64>> = (0..levels.len())
-        .map(|i| (0..horizon).map(|k| average(now, &weights, i, k)).collect())
-        .collect();
-    let mut peaks = first.peaks().map(<[_]>::to_vec);
-    for k in 0..horizon {
-        let error = |moment: &Moment, i: usize| {
-            Some((*moment.actuals.get(k)?)? - average(&moment.forecasts, &weights, i, k))
+/// What the methods that can be weighed say now, and said before.
+struct Replay<'a> {
+    /// `[methods]`, the first of the mixture's among them.
+    now: Vec<&'a Forecast>,
+    /// What followed, latest first, and what each method had forecast: `[methods]`.
+    past: Vec<(&'a [Option<f64>], Vec<&'a Forecast>)>,
+}
+
+impl<'a> Replay<'a> {
+    fn of(now: &'a Moment, past: &[&'a Moment]) -> Self {
+        let known = |i: usize| past.iter().filter(|m| m.forecasts[i].is_some()).count();
+        let weighed = |i: &usize| *i == 0 || known(*i) >= REPLAYED_MIN;
+        let methods: Vec<usize> = (0..now.forecasts.len())
+            .filter(|&i| now.forecasts[i].is_some())
+            .filter(weighed)
+            .collect();
+        let said = |moment: &'a Moment| -> Option<Vec<&'a Forecast>> {
+            methods.iter().map(|&i| moment.forecasts[i].as_ref()).collect()
         };
-        shift(&mut paths, k, &shifts(levels, replayed, error));
-        if let Some(peaks) = &mut peaks {
-            let error = |moment: &Moment, i: usize| {
-                let highest = moment.actuals.iter().take(k + 1).flatten().copied().reduce(f64::max);
-                Some(highest? - moment.forecasts[0].peaks()?[i][k])
-            };
-            shift(peaks, k, &shifts(levels, replayed, error));
+        Self {
+            now: said(now).unwrap_or_default(),
+            past: past
+                .iter()
+                .filter_map(|moment| Some((moment.actuals.as_slice(), said(moment)?)))
+                .collect(),
         }
     }
-    let points =
-        (0..horizon).map(|k| levels.interpolate(Quantile::MEDIAN, |i| paths[i][k])).collect();
-    Forecast::new(ForecastParts {
-        origin: first.origin(),
-        step: first.step(),
-        points,
-        quantiles: levels.clone(),
-        paths,
-        peaks,
-        interval: IntervalSource::Recent,
-    })
+
+    /// One forecast of all methods'.
+    fn mix(&self) -> Result<Forecast, ForecastError> {
+        let first = *self.now.first().ok_or(ForecastError::Empty)?;
+        let (levels, horizon) = (first.quantiles(), first.horizon());
+        let weights = self.weights();
+        let mut paths: Vec<Vec<f64>> = (0..levels.len())
+            .map(|i| (0..horizon).map(|k| average(&self.now, &weights, i, k)).collect())
+            .collect();
+        let mut peaks = first.peaks().map(<[_]>::to_vec);
+        for k in 0..horizon {
+            let shifts = self.shifts(levels, |actuals, forecasts, i| {
+                Some((*actuals.get(k)?)? - average(forecasts, &weights, i, k))
+            });
+            shift(&mut paths, k, &shifts);
+            if let Some(peaks) = &mut peaks {
+                let shifts = self.shifts(levels, |actuals, forecasts, i| {
+                    let highest = actuals.iter().take(k + 1).flatten().copied().reduce(f64::max);
+                    Some(highest? - forecasts[0].peaks()?[i][k])
+                });
+                shift(peaks, k, &shifts);
+            }
+        }
+        if let Some(peaks) = &mut peaks {
+            Forecast::cohere(&paths, peaks);
+        }
+        let points =
+            (0..horizon).map(|k| levels.interpolate(Quantile::MEDIAN, |i| paths[i][k])).collect();
+        let moved = !self.past.is_empty();
+        Forecast::new(ForecastParts {
+            origin: first.origin(),
+            step: first.step(),
+            points,
+            quantiles: levels.clone(),
+            paths,
+            peaks,
+            interval: if moved { IntervalSource::Recent } else { first.interval() },
+        })
+    }
+
+    /// The weight of each method; they sum up to one.
+    fn weights(&self) -> Vec<f64> {
+        let mut losses = vec![0.0; self.now.len()];
+        let mut share = 1.0;
+        for (actuals, forecasts) in &self.past {
+            for (sum, forecast) in losses.iter_mut().zip(forecasts) {
+                *sum += share * pinball(forecast, actuals);
+            }
+            share *= DECAY;
+        }
+        let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+        let raw = |loss: &f64| {
+            // Without a loss there is nothing to divide by, and nothing better.
+            let excess = if *loss == least { 0.0 } else { loss / least - 1.0 };
+            (-SHARPNESS * excess).exp()
+        };
+        let raw: Vec<f64> = losses.iter().map(raw).collect();
+        let sum: f64 = raw.iter().sum();
+        raw.into_iter().map(|weight| weight / sum).collect()
+    }
+
+    /// How far each level has to move, by the `error` of that level in each replayed forecast.
+    /// Levels beyond the outer deciles move as those: so few errors say nothing about them.
+    fn shifts(
+        &self,
+        levels: &Quantiles,
+        error: impl Fn(&[Option<f64>], &[&Forecast], usize) -> Option<f64>,
+    ) -> Vec<f64> {
+        let shift = |(i, quantile): (usize, &Quantile)| {
+            if !(Quantile::P10.level()..=Quantile::P90.level()).contains(&quantile.level()) {
+                return None;
+            }
+            let past = self.past.iter();
+            let errors = past.filter_map(|(actuals, forecasts)| error(actuals, forecasts, i));
+            correction(errors.collect(), quantile.level())
+        };
+        let known: Vec<Option<f64>> = levels.as_slice().iter().enumerate().map(shift).collect();
+        let lowest = known.iter().flatten().next().copied().unwrap_or(0.0);
+        let highest = known.iter().flatten().last().copied().unwrap_or(0.0);
+        let at = |(quantile, shift): (&Quantile, &Option<f64>)| {
+            shift.unwrap_or(if quantile.level() < 0.5 { lowest } else { highest })
+        };
+        levels.as_slice().iter().zip(&known).map(at).collect()
+    }
+}
+
+/// How far a quantile of `level` moves whose errors (actual − quantile) were these.
+fn correction(mut errors: Vec<f64>, level: f64) -> Option<f64> {
+    errors.sort_by(f64::total_cmp);
+    let (count, last) = (errors.len() as f64, errors.len().checked_sub(1)?);
+    // The level's order statistic among one more than were seen (Vovk et al., 2005).
+    let at = (level * (count + 1.0) - 1.0).clamp(0.0, last as f64);
+    let (below, above) = (at.floor() as usize, at.ceil() as usize);
+    let error = errors[below] + at.fract() * (errors[above] - errors[below]);
+    Some(GAIN * error * count / (count + STILL))
 }
 
 /// Moves the levels of step `k`, and puts in order those that have moved past each other. A load is
@@ -190,34 +280,8 @@ fn shift(paths: &mut [Vec<f64>], k: usize, shifts: &[f64]) {
 }
 
 /// The weighted mean of the methods' level `i` at step `k`.
-fn average(forecasts: &[Forecast], weights: &[f64], i: usize, k: usize) -> f64 {
+fn average(forecasts: &[&Forecast], weights: &[f64], i: usize, k: usize) -> f64 {
     forecasts.iter().zip(weights).map(|(forecast, weight)| weight * forecast.paths()[i][k]).sum()
-}
-
-/// The weight of each method; they sum up to one.
-fn weights(methods: usize, replayed: &[&Moment]) -> Vec<f64> {
-    let mut only_first = vec![0.0; methods];
-    only_first[0] = 1.0;
-    if replayed.len() < REPLAYED_MIN {
-        return only_first;
-    }
-    let mut losses = vec![0.0; methods];
-    let mut share = 1.0;
-    for moment in replayed {
-        for (sum, forecast) in losses.iter_mut().zip(&moment.forecasts) {
-            *sum += share * pinball(forecast, &moment.actuals);
-        }
-        share *= DECAY;
-    }
-    let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
-    let raw = |loss: &f64| {
-        // Without a loss there is nothing to divide by, and nothing better.
-        let excess = if *loss == least { 0.0 } else { loss / least - 1.0 };
-        (-SHARPNESS * excess).exp()
-    };
-    let raw: Vec<f64> = losses.iter().map(raw).collect();
-    let sum: f64 = raw.iter().sum();
-    raw.into_iter().map(|weight| weight / sum).collect()
 }
 
 /// The pinball loss of a forecast, summed up over its levels and the observed steps.
@@ -232,35 +296,6 @@ fn pinball(forecast: &Forecast, actuals: &[Option<f64>]) -> f64 {
         }
     }
     sum
-}
-
-/// How far each level has to move, by the `error` of that level in each replayed forecast. Levels
-/// beyond the outer deciles move as those: so few errors say nothing about them.
-fn shifts(
-    levels: &Quantiles,
-    replayed: &[&Moment],
-    error: impl Fn(&Moment, usize) -> Option<f64>,
-) -> Vec<f64> {
-    let shift = |(i, quantile): (usize, &Quantile)| {
-        if !(Quantile::P10.level()..=Quantile::P90.level()).contains(&quantile.level()) {
-            return None;
-        }
-        let mut errors: Vec<f64> = replayed.iter().filter_map(|moment| error(moment, i)).collect();
-        errors.sort_by(f64::total_cmp);
-        let (count, last) = (errors.len() as f64, errors.len().checked_sub(1)?);
-        // The level's order statistic among one more than were seen (Vovk et al., 2005).
-        let at = (quantile.level() * (count + 1.0) - 1.0).clamp(0.0, last as f64);
-        let (below, above) = (at.floor() as usize, at.ceil() as usize);
-        let error = errors[below] + at.fract() * (errors[above] - errors[below]);
-        Some(GAIN * error * count / (count + STILL))
-    };
-    let known: Vec<Option<f64>> = levels.as_slice().iter().enumerate().map(shift).collect();
-    let lowest = known.iter().flatten().next().copied().unwrap_or(0.0);
-    let highest = known.iter().flatten().last().copied().unwrap_or(0.0);
-    let at = |(quantile, shift): (&Quantile, &Option<f64>)| {
-        shift.unwrap_or(if quantile.level() < 0.5 { lowest } else { highest })
-    };
-    levels.as_slice().iter().zip(&known).map(at).collect()
 }
 
 #[cfg(test)]

@@ -19,8 +19,10 @@ const HARMONICS: usize = 4;
 const PENALTIES: [f64; 3] = [0.003, 0.03, 0.3];
 /// The share of the examples, the last ones, that choose the penalty and give the intervals.
 const VALIDATION_SHARE: f64 = 0.2;
-/// Examples from which on there is something to fit.
+/// Examples from which on there is something to fit, for a short horizon.
 const EXAMPLES_MIN: usize = 200;
+/// The latest examples are enough: two months of five-minute steps.
+const EXAMPLES_MAX: usize = 20_000;
 
 /// A fitted linear model.
 #[derive(Clone, PartialEq, Debug)]
@@ -45,12 +47,22 @@ struct Inputs {
 #[derive(Clone, PartialEq, Debug, Error)]
 pub enum RidgeError {
     /// There are too few examples.
-    #[error(
-        "the history has {got} stretches without a gap to learn from, but {EXAMPLES_MIN} are needed"
-    )]
+    #[error("the history has {got} stretches without a gap to learn from, but {needed} are needed")]
     TooFew {
+        /// Examples needed.
+        needed: usize,
         /// Examples found.
         got: usize,
+    },
+    /// The same time of the day before must be known for each step.
+    #[error(
+        "{asked} steps are more than a day less one step, {longest}, which is as far as ridge forecasts"
+    )]
+    HorizonTooLong {
+        /// The longest horizon for steps of that length.
+        longest: usize,
+        /// The horizon asked for.
+        asked: usize,
     },
     /// The history never changes.
     #[error("the history is constant")]
@@ -64,16 +76,22 @@ pub enum RidgeError {
 }
 
 /// Steps back that matter: the last four hours, then once an hour, and around the same time one day,
-/// two days and a week before.
+/// two days and a week before; at most some twelve an hour, however fine the steps are.
 fn lags(day: usize, horizon: usize) -> Vec<usize> {
     let hour = day.div_ceil(24);
-    let recent = 1..=4 * hour;
+    let fine = hour.div_ceil(12);
+    let recent = (1..=4 * hour).step_by(fine);
     let hourly = (5 * hour..day - horizon).step_by(hour);
-    let yesterday = day - horizon..=day + horizon;
+    let yesterday = (day - horizon..=day + horizon).step_by(fine);
     let sparse = (day + 2 * hour..2 * day - hour).step_by(2 * hour);
-    let two_days = 2 * day - hour / 2..=2 * day + hour / 2;
-    let week = (7 * day).saturating_sub(horizon + hour / 2)..=7 * day;
-    recent.chain(hourly).chain(yesterday).chain(sparse).chain(two_days).chain(week).collect()
+    let two_days = (2 * day - hour / 2..=2 * day + hour / 2).step_by(fine);
+    let week = ((7 * day).saturating_sub(horizon + hour / 2)..=7 * day).step_by(fine);
+    let all = recent.chain(hourly).chain(yesterday).chain(sparse).chain(two_days).chain(week);
+    let mut lags: Vec<usize> = all.collect();
+    // Where a day has few steps, the stretches overlap.
+    lags.sort_unstable();
+    lags.dedup();
+    lags
 }
 
 impl Inputs {
@@ -114,6 +132,9 @@ impl Ridge {
         let filled = Filled::from_view(history);
         let (values, leading) = (filled.values(), history.len() - filled.len());
         let day = history.step().per_day();
+        if horizon == 0 || horizon >= day {
+            return Err(RidgeError::HorizonTooLong { longest: day - 1, asked: horizon });
+        }
         let lags = lags(day, horizon);
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count.max(1.0);
@@ -130,10 +151,12 @@ impl Ridge {
             ahead.iter().all(|provenance| *provenance == Provenance::Observed)
         };
         let last = (values.len() + 1).saturating_sub(horizon);
-        let origins: Vec<usize> = (first..last).filter(observed).collect();
-        if origins.len() < EXAMPLES_MIN {
-            return Err(RidgeError::TooFew { got: origins.len() });
+        let mut origins: Vec<usize> = (first..last).filter(observed).collect();
+        let needed = EXAMPLES_MIN.max(3 * horizon);
+        if origins.len() < needed {
+            return Err(RidgeError::TooFew { needed, got: origins.len() });
         }
+        origins.drain(..origins.len().saturating_sub(EXAMPLES_MAX));
         let examples = Examples::new(&inputs, values, &origins, horizon, |origin| {
             time(history, leading + origin)
         });
@@ -191,7 +214,7 @@ impl Examples {
                 best = Some((loss, penalty, errors));
             }
         }
-        let (_, penalty, errors) = best.ok_or(RidgeError::TooFew { got: 0 })?;
+        let (_, penalty, errors) = best.ok_or(RidgeError::TooFew { needed: rows, got: 0 })?;
         let (gram, moments) = (self.x.t().dot(&self.x), self.x.t().dot(&self.y));
         Ok((solve(gram, moments, penalty * rows as f64)?, errors))
     }
@@ -230,12 +253,8 @@ impl Forecaster for Ridge {
         horizon: usize,
     ) -> Result<Vec<Forecast>, ForecastFailure> {
         refuse_longer(horizon, &self.residuals)?;
-        let longest = self.inputs.lags.iter().copied().max().unwrap_or(0);
-        let earliest = origins.iter().copied().min().unwrap_or(0);
-        // A day more than is looked at, so that a gap at the start is filled as it would be anyway.
-        let recent =
-            series.suffix(series.len() - earliest.saturating_sub(longest + self.inputs.day));
-        let filled = Filled::from_view(recent);
+        // The filling is causal, so that of the whole series is that of every prefix.
+        let filled = Filled::from_view(series);
         let forecast = |&origin: &usize| {
             let known = series.prefix(origin);
             let end = (filled.len() + origin).checked_sub(series.len()).filter(|end| *end > 0);
@@ -265,6 +284,20 @@ mod tests {
             let actual = series.view().values()[5 * 288 + 40 + k].unwrap();
             assert!((point - actual).abs() < 0.05 * range, "step {k}: {point} {actual}");
         }
+    }
+
+    #[test]
+    fn a_day_of_few_steps_and_a_long_horizon_do_not_reach_into_the_future() {
+        for (day, horizon) in [(288, 12), (24, 12), (12, 11), (288, 287), (86_400, 12)] {
+            let lags = lags(day, horizon);
+            assert!(lags[0] >= 1 && lags.is_sorted(), "{day} {horizon}");
+            assert!(lags.len() < 1000, "{day} {horizon}: {}", lags.len());
+        }
+        let series = daily_cycle(6);
+        let refused = Ridge::fit(series.view(), 288);
+        assert!(matches!(refused, Err(RidgeError::HorizonTooLong { longest: 287, .. })));
+        let refused = Ridge::fit(series.view().prefix(650), 200);
+        assert!(matches!(refused, Err(RidgeError::TooFew { needed: 600, .. })));
     }
 
     #[test]

@@ -220,27 +220,9 @@ impl Artifact {
     /// # Errors
     /// When the folder cannot be made or written; an older artifact at `path` is left as it was.
     pub fn save(&self, path: &Path) -> Result<(), SaveError> {
-        self.write(path).map_err(|source| SaveError { path: path.to_owned(), source })
-    }
-
-    fn write(&self, path: &Path) -> io::Result<()> {
-        let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        remove_abandoned(folder);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(UNFINISHED_PREFIX);
-        #[cfg(unix)]
-        {
-            // The trainer writes as one user and the server may read as another.
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(fs::Permissions::from_mode(0o644));
-        }
-        let mut file = builder.tempfile_in(folder)?;
-        file.write_all(&self.to_bytes()?)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)?;
-        // The new name is only safe from a power cut once the folder is.
-        File::open(folder)?.sync_all()
+        self.to_bytes()
+            .and_then(|bytes| write_whole(path, &bytes))
+            .map_err(|source| SaveError { path: path.to_owned(), source })
     }
 
     fn to_bytes(&self) -> io::Result<Vec<u8>> {
@@ -299,6 +281,27 @@ impl Artifact {
         let weights = read_weights(manifest.network, &file).map_err(|e| damaged(&e))?;
         Self::from_text(text.clone(), weights).map_err(|e| damaged(&e))
     }
+}
+
+/// Writes a file whole or not at all: a new one beside it, which then takes its name.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    remove_abandoned(folder);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(UNFINISHED_PREFIX);
+    #[cfg(unix)]
+    {
+        // The trainer writes as one user and the server may read as another.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o644));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    // The new name is only safe from a power cut once the folder is.
+    File::open(folder)?.sync_all()
 }
 
 /// Removes old unfinished files. One that cannot be removed does no harm but take room.

@@ -2,8 +2,8 @@
 //! model card in its metadata.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -12,11 +12,13 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::artifact::read_weights;
+use crate::artifact::{ARTIFACT_BYTES_MAX, read_weights, write_whole};
 use crate::quantile::QuantileConfig;
 use crate::weights::Weights;
 
 const CARD_KEY: &str = "card";
+/// A network wider than this is refused before memory is asked for it.
+const WIDTH_MAX: usize = 1024;
 /// The kind of network that the card names.
 const KIND: &str = "lstm-quantiles-1";
 
@@ -93,7 +95,14 @@ impl Pretrained {
     /// # Errors
     /// When the file cannot be read or is something else.
     pub fn load(path: &Path) -> Result<Self, PretrainedError> {
-        Self::from_bytes(&fs::read(path)?).map_err(PretrainedError::Damaged)
+        let mut bytes = Vec::new();
+        File::open(path)?.take(ARTIFACT_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > ARTIFACT_BYTES_MAX {
+            return Err(PretrainedError::Damaged(format!(
+                "it has more than {ARTIFACT_BYTES_MAX} bytes"
+            )));
+        }
+        Self::from_bytes(&bytes).map_err(PretrainedError::Damaged)
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
@@ -106,15 +115,23 @@ impl Pretrained {
         }
         let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
         let ModelCard { hidden, dense, dropout, .. } = card;
+        let sizes = 1..=WIDTH_MAX;
+        if !(sizes.contains(&hidden) && sizes.contains(&dense) && (0.0..1.0).contains(&dropout)) {
+            return Err(format!("its layers have {hidden} and {dense} units, dropout {dropout}"));
+        }
         let weights = read_weights(QuantileConfig { hidden, dense, dropout }, &file)?;
         Ok(Self { card, weights })
     }
 
-    /// The file's contents.
+    /// Writes the network to `path`, whole or not at all.
     ///
     /// # Errors
-    /// When the card cannot be written as JSON.
-    pub fn to_bytes(&self) -> io::Result<Vec<u8>> {
+    /// When the folder cannot be made or written; what was there is left as it was.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        write_whole(path, &self.to_bytes()?)
+    }
+
+    fn to_bytes(&self) -> io::Result<Vec<u8>> {
         let card = serde_json::to_string(&self.card)?;
         let tensors: Vec<(&str, Vec<usize>, Vec<u8>)> = self
             .weights

@@ -2,7 +2,7 @@
 
 use forecast::scale::ScaleError;
 use forecast::split::SplitError;
-use forecast::{ForecastFailure, ResidualsError, SeriesError};
+use forecast::{ForecastFailure, ResidualsError, SeriesError, SeriesId};
 use model::{ArtifactError, DeviceError};
 use thiserror::Error;
 
@@ -28,6 +28,16 @@ pub enum TrainingError {
         /// Steps of one window and its target.
         needed: usize,
     },
+    /// A series of many has nothing to learn from.
+    #[error(
+        "{series} has no stretch of {needed} steps that were observed for the most part: leave it out, or give a longer history"
+    )]
+    NoWindowsIn {
+        /// The series.
+        series: SeriesId,
+        /// Steps of a window and what follows it.
+        needed: usize,
+    },
     /// The gaps leave no origin from which a forecast could be compared with what followed.
     #[error(
         "too little of the validation part was observed to fit the intervals: of some {horizon} steps in a row at least five in six are needed, and half of the {lookback} before them; give a longer history, or one with fewer gaps or a longer step"
@@ -43,6 +53,12 @@ pub enum TrainingError {
     Diverged {
         /// The epoch, counted from 1.
         epoch: usize,
+    },
+    /// The loss of a pre-training is not a number any more.
+    #[error("the training diverged in step {step}: is a history of another unit, or damaged?")]
+    DivergedAtStep {
+        /// The step, counted from 1.
+        step: usize,
     },
     /// The observer asked for it.
     #[error("the training was cancelled")]

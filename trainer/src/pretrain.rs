@@ -190,13 +190,18 @@ fn tile_of(picks: &[Pick], i: usize) -> &[Pick] {
 /// any number of threads, on the same instruction set.
 ///
 /// # Errors
-/// When no series has a window, the loss diverges, or the observer breaks.
+/// When a series has no window, the loss diverges, or the observer breaks.
 pub fn pretrain(
     corpus: &[SeriesView<'_>],
     options: &PretrainingOptions,
     observer: &mut dyn FnMut(PretrainingProgress) -> ControlFlow<()>,
 ) -> Result<Weights<QuantileConfig>, TrainingError> {
-    let sources: Vec<Source<'_>> = corpus.iter().filter_map(|series| Source::of(*series)).collect();
+    let mut sources = Vec::with_capacity(corpus.len());
+    for series in corpus {
+        let (needed, id) = (LOOKBACK + HORIZON, series.id().clone());
+        let source = Source::of(*series);
+        sources.push(source.ok_or(TrainingError::NoWindowsIn { series: id, needed })?);
+    }
     if sources.is_empty() {
         return Err(TrainingError::NoWindows { part: "training", needed: LOOKBACK + HORIZON });
     }
@@ -219,7 +224,7 @@ pub fn pretrain(
     });
     let tensors = trained.map_err(|e| TrainingError::Compute(format!("no threads: {e}")))??;
     Weights::new(options.network, tensors)
-        .map_err(|_| TrainingError::Diverged { epoch: options.steps })
+        .map_err(|_| TrainingError::DivergedAtStep { step: options.steps })
 }
 
 /// A pre-training as the thread that steers the others sees it.
@@ -261,7 +266,7 @@ impl<'a> Pretraining<'a> {
             self.update(step);
             let loss = self.loss.unwrap_or(f64::NAN);
             if !loss.is_finite() {
-                return Err(TrainingError::Diverged { epoch: step + 1 });
+                return Err(TrainingError::DivergedAtStep { step: step + 1 });
             }
             let progress = PretrainingProgress { done: step + 1, of: options.steps, loss };
             if observer(progress).is_break() {

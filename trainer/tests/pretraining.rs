@@ -49,5 +49,5 @@ fn it_can_be_cancelled_and_refuses_nothing_to_learn_from() {
     assert!(matches!(cancelled, Err(TrainingError::Cancelled)));
     let short = series.view().prefix(20);
     let refused = pretrain(&[short], &options(), &mut |_| ControlFlow::Continue(()));
-    assert!(matches!(refused, Err(TrainingError::NoWindows { .. })));
+    assert!(matches!(refused, Err(TrainingError::NoWindowsIn { .. })));
 }

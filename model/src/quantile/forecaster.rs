@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use forecast::covariates::{Covariates, DAYS_MAX, Past};
+use forecast::covariates::{Covariates, Past};
 use forecast::gaps::{Filled, require_observed};
 use forecast::{
     Forecast, ForecastError, ForecastFailure, ForecastParts, Forecaster, HORIZON, IntervalSource,
@@ -67,10 +67,8 @@ impl Forecaster for QuantileForecaster {
             return Err(ForecastFailure::HorizonTooLong { longest: HORIZON, asked: horizon });
         }
         let day = series.step().per_day();
-        let earliest = origins.iter().copied().min().unwrap_or(0);
-        // A day more than is looked at, so that a gap at the start is filled as it would be anyway.
-        let recent = series.suffix(series.len() - earliest.saturating_sub((DAYS_MAX + 1) * day));
-        let filled = Filled::from_view(recent);
+        // The filling is causal, so that of the whole series is that of every prefix.
+        let filled = Filled::from_view(series);
         let mut tile = QuantileTile::new();
         let mut workspace = self.network.workspace();
         let mut forecasts = Vec::with_capacity(origins.len());
@@ -126,12 +124,7 @@ fn in_units_of(
             }
         }
     }
-    // The highest value so far never falls.
-    for path in &mut peaks {
-        for k in 1..horizon {
-            path[k] = path[k].max(path[k - 1]);
-        }
-    }
+    Forecast::cohere(&paths, &mut peaks);
     let median = quantiles.as_slice().iter().position(|q| *q == forecast::Quantile::MEDIAN);
     Forecast::new(ForecastParts {
         origin: known.last_time(),

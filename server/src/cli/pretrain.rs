@@ -13,6 +13,8 @@ use trainer::{PretrainingOptions, PretrainingProgress};
 use super::backtest::{HeldOutArgs, read_series};
 use crate::output::print_line;
 
+/// Gradients take some 13 KB a window.
+const BATCH_MAX: usize = 65_536;
 /// Where standard error is no terminal, a line is written every so many steps.
 const STEPS_PER_LINE: usize = 500;
 
@@ -54,12 +56,23 @@ pub(crate) struct PretrainArgs {
 
 pub(super) fn run(args: &PretrainArgs) -> anyhow::Result<()> {
     anyhow::ensure!(args.steps > 0, "--steps is 0, expected at least 1");
-    anyhow::ensure!(args.batch > 0, "--batch is 0, expected at least 1");
+    anyhow::ensure!(
+        (1..=BATCH_MAX).contains(&args.batch),
+        "--batch is {}, expected 1 to {BATCH_MAX}",
+        args.batch
+    );
+    anyhow::ensure!(args.threads != Some(0), "--threads is 0, expected at least 1");
+    // Found out before minutes of training, not after.
+    let folder = args.out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("--out: the folder {} cannot be made", folder.display()))?;
+    }
     let step = Step::from_seconds(args.step).context("--step")?;
     let test = args.held_out.test_part(step, forecast::HORIZON)?;
     let series: Vec<Series> =
         args.history.iter().map(|path| read_series(path, step)).collect::<anyhow::Result<_>>()?;
-    let known = |series: &'_ Series| test.of(series.view().len(), forecast::HORIZON).start;
+    let known = |series: &'_ Series| test.of(series.view().len()).start;
     let corpus: Vec<SeriesView<'_>> =
         series.iter().map(|series| series.view().prefix(known(series))).collect();
     let options = PretrainingOptions {
@@ -92,8 +105,8 @@ pub(super) fn run(args: &PretrainArgs) -> anyhow::Result<()> {
         seed: options.seed,
         loss,
     };
-    let bytes = Pretrained::new(card, weights).to_bytes()?;
-    std::fs::write(&args.out, bytes)
+    Pretrained::new(card, weights)
+        .save(&args.out)
         .with_context(|| format!("cannot write {}", args.out.display()))?;
     print_line(format_args!(
         "trained on {} series, loss {loss:.4}; saved {}",

@@ -95,7 +95,7 @@ impl Evaluation {
     }
 
     fn evaluate(&self, series: SeriesView<'_>, method: Method) -> anyhow::Result<Evaluated> {
-        let range = self.test.of(series.len(), self.stride);
+        let range = self.test.of(series.len());
         let training = series.prefix(range.start);
         let plan = Plan { range, horizon: self.horizon, stride: self.stride, lookback: LOOKBACK };
         let origins: Vec<usize> = plan.origins(series).collect();

@@ -161,6 +161,13 @@ fn evaluation(args: &BacktestArgs, step: Step) -> anyhow::Result<Evaluation> {
         Some(path) => {
             let loaded = Pretrained::load(path);
             let loaded = loaded.with_context(|| format!("--pretrained {}", path.display()))?;
+            let trained = loaded.card().step_seconds;
+            anyhow::ensure!(
+                trained == step.seconds(),
+                "--pretrained {} was trained on steps of {trained} s, not of {} s",
+                path.display(),
+                step.seconds()
+            );
             QuantileForecaster::new(loaded.weights())
         }
         None => QuantileForecaster::embedded(),
