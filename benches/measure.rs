@@ -12,8 +12,8 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use benches::{CONFIG, TrainingStep, load, numbers};
-use forecast::{HORIZON, Series, Timestamp};
-use model::{Autoregressor, Isa, Peak, Weights};
+use forecast::{Forecaster as _, HORIZON, Series, Timestamp};
+use model::{Autoregressor, Isa, Peak, QuantileForecaster, Weights};
 use rustix::time::{ClockId, clock_gettime};
 use trainer::{TrainingConfig, TrainingEvent, TrainingOptions};
 
@@ -105,7 +105,19 @@ fn task(name: &str, threads: usize) -> Box<dyn FnMut() -> [f64; 2]> {
                 repeated(1, || drop(black_box(network.forecast(&known, SERIES, HORIZON))))
             })
         }
-        _ => panic!("there is no task {name}: expected peak, epoch, forecast, forecasts or steps"),
+        // From two weeks of history to a forecast with its quantiles, all that a server does.
+        "quantiles" => {
+            let (history, network) = (load(POINTS), QuantileForecaster::embedded());
+            Box::new(move || {
+                repeated(FORECASTS, || {
+                    let forecast = network.forecast(history.view(), HORIZON);
+                    drop(black_box(forecast.expect("the history can be forecast")));
+                })
+            })
+        }
+        _ => panic!(
+            "there is no task {name}: expected peak, epoch, forecast, forecasts, quantiles or steps"
+        ),
     }
 }
 
@@ -113,7 +125,7 @@ fn main() {
     // `cargo bench` adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let [name, number] = arguments.as_slice() else {
-        println!("measure peak|epoch|forecast|forecasts THREADS, or measure steps COUNT");
+        println!("measure peak|epoch|forecast|forecasts|quantiles THREADS, or measure steps COUNT");
         return;
     };
     let number = number.parse().expect("the second argument is a number");

@@ -11,6 +11,7 @@ mod config;
 mod forecaster;
 mod head;
 mod network;
+mod stepper;
 mod windows;
 
 pub use config::QuantileConfig;
