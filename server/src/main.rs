@@ -18,6 +18,7 @@ mod http;
 mod logging;
 mod metrics;
 mod output;
+mod preset;
 mod service;
 
 use std::process::ExitCode;

@@ -1,21 +1,24 @@
-//! `forecast`: one forecast from an artifact, as table, plot or JSON.
+//! `forecast`: one forecast, from an artifact or without any training, as table, plot or JSON.
 
-use anyhow::Context as _;
 use clap::Args;
-use forecast::{Forecaster as _, HORIZON};
-use model::{Artifact, Device};
+use forecast::{Forecaster, HORIZON, SeriesView};
+use model::{Artifact, Device, LoadError, QuantileForecaster};
 
 use super::args::{ModelArgs, SourceArgs, TrainingArgs, config};
 use super::history;
 use crate::board::{Issued, ModelIdentity};
 use crate::clock::Clock;
-use crate::config::SourceConfig;
+use crate::config::{Config, SourceConfig, WorkloadConfig};
 use crate::http::ForecastAnswer;
 use crate::output::{ForecastFormat, forecast_table, plot, print_line, svg};
+use crate::preset;
 
 /// Arguments of `forecast`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+A model that was trained on the workload is used where there is one; otherwise the network that ships with
+the program, which needs no training.
+
 Examples:
   predictive-scaler forecast --history load.csv --format plot
   predictive-scaler forecast --history load.csv --format svg > forecast.svg
@@ -38,16 +41,9 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
             config.workloads.len()
         );
     };
-    let path = Artifact::path_in(&config.model_dir, &workload.series);
-    let artifact = Artifact::load(&path).with_context(|| {
-        format!(
-            "no model for {}: run `predictive-scaler train` with the same options first",
-            workload.series
-        )
-    })?;
-    artifact.require(&workload.series, workload.step)?;
+    let artifact = trained(&config, workload)?;
     let history = history::read(&config.source, workload).await?.series;
-    let forecaster = artifact.forecaster(&Device::open(config.training.options().device)?);
+    let forecaster = forecaster(artifact.as_ref(), &config, history.view())?;
     let forecast = forecaster.forecast(history.view(), HORIZON)?;
     match args.format {
         ForecastFormat::Table => print_line(forecast_table(&forecast))?,
@@ -60,7 +56,7 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
                 SourceConfig::Prometheus { .. } => Clock::System.now(),
             };
             let by = forecaster.name().to_owned();
-            let model = Some(ModelIdentity::of(&artifact));
+            let model = artifact.as_ref().map(ModelIdentity::of);
             let issued = Issued { forecast, by, model };
             let (namespace, name) = (workload.workload.namespace(), workload.workload.name());
             let answer = ForecastAnswer::new(namespace, name, &issued, now);
@@ -68,4 +64,38 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The workload's own model, where one was trained.
+fn trained(config: &Config, workload: &WorkloadConfig) -> anyhow::Result<Option<Artifact>> {
+    let path = Artifact::path_in(&config.model_dir, &workload.series);
+    match Artifact::load(&path) {
+        Ok(artifact) => {
+            artifact.require(&workload.series, workload.step)?;
+            Ok(Some(artifact))
+        }
+        Err(LoadError::Missing { .. }) => {
+            eprintln!(
+                "note: {} has no model of its own in {}; forecast by the network that ships",
+                workload.series,
+                config.model_dir.display()
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The trained model, or else the network that ships with the program.
+fn forecaster(
+    artifact: Option<&Artifact>,
+    config: &Config,
+    history: SeriesView<'_>,
+) -> anyhow::Result<Box<dyn Forecaster>> {
+    Ok(match artifact {
+        Some(artifact) => {
+            Box::new(artifact.forecaster(&Device::open(config.training.options().device)?))
+        }
+        None => Box::new(preset::lstm(&QuantileForecaster::embedded(), history, HORIZON)),
+    })
 }

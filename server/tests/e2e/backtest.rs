@@ -71,6 +71,30 @@ fn the_network_forecasts_a_load_that_it_was_not_trained_on() {
 }
 
 #[test]
+fn a_load_is_forecast_without_any_training() {
+    let dir = tempfile::tempdir().unwrap();
+    let load = history(dir.path(), "load.csv", |i| {
+        40.0 + 25.0 * ((i % 288) as f64 / 288.0 * std::f64::consts::TAU).sin()
+    });
+    let models = dir.path().join("none");
+    let args = ["forecast", "--history", &load, "--model-dir", models.to_str().unwrap()];
+    let ended = run(&[&args[..], &["--format", "json"]].concat());
+    assert!(ended.success, "{}", ended.stderr);
+    assert!(ended.stderr.contains("no model of its own"), "{}", ended.stderr);
+    let answer: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert!(ended.stdout.contains("\"lstm\""), "{answer}");
+    assert!(ended.stdout.contains("recent-errors"), "{answer}");
+    // The history ends at midnight, where the cycle rises through its mean.
+    let steps = answer["forecast"].as_array().unwrap();
+    assert_eq!(steps.len(), 12);
+    for (k, step) in steps.iter().enumerate() {
+        let actual = 40.0 + 25.0 * (k as f64 / 288.0 * std::f64::consts::TAU).sin();
+        let value = step["value"].as_f64().unwrap();
+        assert!((value - actual).abs() < 1.5, "step {k}: {value} {actual}");
+    }
+}
+
+#[test]
 fn a_network_of_ones_own_is_trained_and_used() {
     let dir = tempfile::tempdir().unwrap();
     let load = history(dir.path(), "load.csv", |i| 40.0 + ((i * 7919) % 101) as f64 / 10.0);

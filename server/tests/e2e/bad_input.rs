@@ -79,10 +79,6 @@ fn missing_files_and_sources_say_what_to_do() {
     assert!(said.contains("PROMETHEUS_URL"), "{said}");
     let dir = tempfile::tempdir().unwrap();
     let history = history_file(dir.path(), 3);
-    let models = dir.path().join("none");
-    let args = ["forecast", "--history", history.to_str().unwrap(), "--model-dir"];
-    let said = refused(&[&args[..], &[models.to_str().unwrap()]].concat());
-    assert!(said.contains("run `predictive-scaler train`"), "{said}");
     let said = refused(&["model", "inspect", history.to_str().unwrap()]);
     assert!(said.contains("web.csv"), "{said}");
 }

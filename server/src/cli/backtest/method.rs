@@ -1,16 +1,16 @@
 //! The methods that can be compared, behind one trait.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use clap::ValueEnum;
 use forecast::baseline::{LastValue, SeasonalNaive};
-use forecast::mixture::Mixture;
 use forecast::ridge::Ridge;
 use forecast::rules::{FittedRule, Rule};
 use forecast::{Forecaster, SeriesView, Timestamp};
 use model::{Device, DeviceKind, QuantileForecaster};
 use trainer::{TrainingConfig, TrainingOptions};
+
+use crate::preset;
 
 /// Days of the mean of days.
 const DAYS: usize = 7;
@@ -73,17 +73,7 @@ impl Method {
         let day = training.step().per_day();
         let rule = |rule| FittedRule::fit(self.name(), rule, training, horizon);
         Ok(match self {
-            Self::Lstm => {
-                let mut others: Vec<Arc<dyn Forecaster>> = Vec::new();
-                // A history that is too short for one of them is forecast without it.
-                if let Ok(ridge) = Ridge::fit(training, horizon) {
-                    others.push(Arc::new(ridge));
-                }
-                if let Ok(seasonal) = SeasonalNaive::fit(training, day, horizon) {
-                    others.push(Arc::new(seasonal));
-                }
-                Box::new(Mixture::new(self.name(), Arc::new(network.clone()), others))
-            }
+            Self::Lstm => Box::new(preset::lstm(network, training, horizon)),
             Self::Network => Box::new(network.clone()),
             Self::Ridge => Box::new(Ridge::fit(training, horizon)?),
             Self::Reference => {
