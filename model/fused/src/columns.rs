@@ -56,7 +56,12 @@ impl Columns {
     /// The products with `count` vectors: vector v begins at `vectors[v × stride]`, and what it
     /// yields at `out[v × width]`.
     pub fn apply(&self, vectors: &[f32], stride: usize, count: usize, out: &mut [f32]) {
-        self.isa.run(Products { columns: self, vectors, stride, count, out });
+        self.isa.run(Products { columns: self, vectors, stride, count, out, add: false });
+    }
+
+    /// As [`Self::apply`], with what `out` holds in place of the bias.
+    pub fn add(&self, vectors: &[f32], stride: usize, count: usize, out: &mut [f32]) {
+        self.isa.run(Products { columns: self, vectors, stride, count, out, add: true });
     }
 }
 
@@ -66,6 +71,8 @@ struct Products<'a> {
     stride: usize,
     count: usize,
     out: &'a mut [f32],
+    /// Whether the sums begin with `out`, not with the bias.
+    add: bool,
 }
 
 /// Calls [`Products::block`] with the sizes of a block as constants: only then does the compiler
@@ -122,6 +129,12 @@ impl Products<'_> {
             let bias = s.load(&self.columns.bias[c + w].0);
             for v in 0..VECTORS {
                 sums[v][w] = bias;
+            }
+            if self.add {
+                for v in 0..VECTORS {
+                    let at = (first + v) * width + (c + w) * LANES;
+                    sums[v][w] = s.load(&self.out[at..].as_chunks::<LANES>().0[0]);
+                }
             }
         }
         let mut vectors = [&self.vectors[..0]; VECTORS];

@@ -64,6 +64,27 @@ impl LstmStepper {
         }
         let fed = &mut sequences.fed[range.start * sequences.stride..];
         self.columns.apply(fed, sequences.stride, range.len(), &mut sequences.gates);
+        self.step_cells(sequences, range);
+    }
+
+    /// Numbers that [`Self::advance_one_from`] takes: a sum for each gate, filled up to whole rows.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.columns.width()
+    }
+
+    /// Takes the one sequence a step on, with `sums` `[width]` in place of the bias: what inputs
+    /// that are known in advance contribute, for many steps at once.
+    pub fn advance_one_from(&self, sequences: &mut Sequences, sums: &[f32]) {
+        let width = self.width();
+        sequences.gates[..width].copy_from_slice(&sums[..width]);
+        self.columns.add(&sequences.fed, sequences.stride, 1, &mut sequences.gates);
+        self.step_cells(sequences, 0..1);
+    }
+
+    /// From the gates' sums of each sequence of `range` to its cells and state.
+    fn step_cells(&self, sequences: &mut Sequences, range: Range<usize>) {
+        let fed = &mut sequences.fed[range.start * sequences.stride..];
         self.isa.run(Cells {
             hidden: self.hidden,
             gates: (&mut sequences.gates, self.columns.width()),
