@@ -18,8 +18,9 @@ use crate::{HORIZON, LOOKBACK};
 pub const STEPS: usize = LOOKBACK + HORIZON;
 /// Numbers of each step.
 pub const STEP_COVARIATES: usize = 15;
-/// Numbers of the whole window.
-pub const STATIC_COVARIATES: usize = 42;
+/// Numbers of the whole window: the hours before the last, five levels, six shapes, the spreads and the
+/// length of the history.
+pub const STATIC_COVARIATES: usize = (HOURS_BEFORE - 1) + 5 + 6 + SPREADS + 1;
 /// Simple forecasts of each step ahead.
 pub const BASES: usize = 8;
 /// Simple measures of how much the load varies.
@@ -30,6 +31,8 @@ pub const DAYS_MAX: usize = 14;
 
 /// An hour of five-minute steps: what the level is the mean of.
 const HOUR: usize = 12;
+/// Hours whose means the shape of the last day is made of, the last one included.
+const HOURS_BEFORE: usize = 24;
 /// Days that the typical day is made of.
 const WEEK: usize = 7;
 /// Bound of a number in units of the scale.
@@ -184,100 +187,22 @@ impl Covariates {
     pub fn of(past: &Past<'_>) -> Self {
         let hour = Sum::of(past.last(HOUR));
         let level = hour.sum / hour.count as f64;
-        let (day, long) = (past.last(past.day), past.values);
-        let (day_std, long_std) = (std(day), std(long));
-        let long_mean = mean(long);
+        let (day_std, long_std) = (std(past.last(past.day)), std(past.values));
+        let long_mean = mean(past.values);
         let scale = (0.5 * day_std + 0.5 * long_std).max(1e-3 * long_mean.abs()).max(1e-9);
-        let linear = |v: f64| ((v - level) / scale).clamp(-BOUND, BOUND);
-        let squashed = |v: f64| linear(v).asinh() as f32;
-
-        let earlier: [Earlier; STEPS] =
-            from_fn(|t| Earlier::at(past, t as isize - LOOKBACK as isize, level));
-        let steps = from_fn(|t| {
-            let offset = t as isize - LOOKBACK as isize;
-            let e = &earlier[t];
-            let ahead = offset >= 0;
-            let value = if ahead { None } else { past.at(offset) };
-            let seen = value.is_some() && past.observed(offset);
-            let flag = |set: bool| if set { 1.0 } else { 0.0 };
-            [
-                value.map_or(0.0, squashed),
-                flag(seen),
-                e.day.map_or(0.0, squashed),
-                flag(e.day.is_none()),
-                squashed(e.day_mean),
-                squashed(e.day_max),
-                squashed(e.two_days_mean),
-                squashed(e.week.unwrap_or(e.typical)),
-                flag(e.week.is_none()),
-                squashed(e.typical),
-                squashed(e.typical_max),
-                squashed(e.typical_min),
-                squashed(e.lag_hour),
-                squashed(e.lag_two_hours),
-                offset as f32 / HORIZON as f32,
-            ]
-        });
-
-        // How far the last hour lay above what the days before had at that time.
-        let recent = LOOKBACK - HOUR..LOOKBACK;
-        let residual = |base: fn(&Earlier) -> f64| {
-            let residuals = recent.clone().filter_map(|t| {
-                past.at(t as isize - LOOKBACK as isize).map(|v| v - base(&earlier[t]))
-            });
-            let mut sum = Sum::default();
-            residuals.for_each(|r| sum.add(r));
-            sum.mean().unwrap_or(0.0)
-        };
-        let (typical_shift, day_shift) = (residual(|e| e.typical), residual(|e| e.day_mean));
-        let last = past.at(-1).unwrap_or(level);
-        let bases = from_fn(|k| {
-            let e = &earlier[LOOKBACK + k];
-            [
-                last,
-                level,
-                e.day_mean,
-                e.typical,
-                e.week.unwrap_or(e.typical),
-                e.lag_hour,
-                e.typical + typical_shift,
-                e.day_mean + day_shift,
-            ]
-            .map(|base| linear(base) as f32)
-        });
-
+        let units = Units { level, scale };
+        let earlier: [Earlier; STEPS] = from_fn(|t| Earlier::at(past, offset(t), level));
         let log_spreads = spreads(past, &earlier, day_std)
             .map(|spread| (spread / scale).max(SPREAD_MIN).ln() as f32);
-        let statics = {
-            let day_sum = Sum::of(day);
-            let mut statics = [0.0; STATIC_COVARIATES];
-            let mut slots = statics.iter_mut();
-            let mut put = |x: f32| {
-                if let Some(slot) = slots.next() {
-                    *slot = x;
-                }
-            };
-            for h in 1..24 {
-                let end = past.values.len().saturating_sub(h * HOUR);
-                let start = end.saturating_sub(HOUR);
-                put(Sum::of(&past.values[start..end]).mean().map_or(0.0, squashed));
-            }
-            put(squashed(hour.max));
-            put(squashed(Sum::of(past.last(3 * HOUR)).max));
-            put(squashed(day_sum.max));
-            put(squashed(day_sum.min));
-            put(squashed(day_sum.mean().unwrap_or(level)));
-            put((std(past.last(HOUR)) / scale) as f32);
-            put((day_std / scale) as f32);
-            put((level.abs() / scale).ln_1p() as f32);
-            put(autocorrelation(day, day.len(), 1) as f32);
-            put(autocorrelation(past.values, past.day, past.day) as f32);
-            put((long_std / long_mean.abs().max(1e-9)).ln_1p().min(5.0) as f32);
-            log_spreads.iter().for_each(|spread| put(*spread));
-            put((past.values.len() as f64 / past.day as f64).ln_1p() as f32);
-            statics
-        };
-        Self { level, scale, steps, statics, bases, log_spreads }
+        let variation = (long_std / long_mean.abs().max(1e-9)).ln_1p().min(5.0) as f32;
+        Self {
+            level,
+            scale,
+            steps: from_fn(|t| step(past, units, t, &earlier[t])),
+            statics: statics(past, units, day_std, variation, &log_spreads),
+            bases: bases(past, units, &earlier),
+            log_spreads,
+        }
     }
 
     /// From units of the scale to the series' unit.
@@ -291,6 +216,125 @@ impl Covariates {
     pub fn unit(&self, load: f64) -> f64 {
         (load - self.level) / self.scale
     }
+}
+
+/// The units that a window is told in.
+#[derive(Clone, Copy)]
+struct Units {
+    level: f64,
+    scale: f64,
+}
+
+impl Units {
+    fn linear(self, load: f64) -> f64 {
+        ((load - self.level) / self.scale).clamp(-BOUND, BOUND)
+    }
+
+    fn squashed(self, load: f64) -> f32 {
+        self.linear(load).asinh() as f32
+    }
+}
+
+/// Steps from the origin to step `t` of a window.
+fn offset(t: usize) -> isize {
+    t as isize - LOOKBACK as isize
+}
+
+/// The numbers of step `t`.
+fn step(past: &Past<'_>, units: Units, t: usize, earlier: &Earlier) -> [f32; STEP_COVARIATES] {
+    let squashed = |load: f64| units.squashed(load);
+    let flag = |set: bool| if set { 1.0 } else { 0.0 };
+    // Ahead of the origin there is none.
+    let value = past.at(offset(t));
+    [
+        value.map_or(0.0, squashed),
+        flag(value.is_some() && past.observed(offset(t))),
+        earlier.day.map_or(0.0, squashed),
+        flag(earlier.day.is_none()),
+        squashed(earlier.day_mean),
+        squashed(earlier.day_max),
+        squashed(earlier.two_days_mean),
+        squashed(earlier.week.unwrap_or(earlier.typical)),
+        flag(earlier.week.is_none()),
+        squashed(earlier.typical),
+        squashed(earlier.typical_max),
+        squashed(earlier.typical_min),
+        squashed(earlier.lag_hour),
+        squashed(earlier.lag_two_hours),
+        offset(t) as f32 / HORIZON as f32,
+    ]
+}
+
+/// The simple forecasts of each step ahead.
+fn bases(past: &Past<'_>, units: Units, earlier: &[Earlier; STEPS]) -> [[f32; BASES]; HORIZON] {
+    // How far the last hour lay above what the days before had at that time.
+    let shift = |base: fn(&Earlier) -> f64| {
+        let mut sum = Sum::default();
+        for (t, earlier) in earlier.iter().enumerate().take(LOOKBACK).skip(LOOKBACK - HOUR) {
+            if let Some(value) = past.at(offset(t)) {
+                sum.add(value - base(earlier));
+            }
+        }
+        sum.mean().unwrap_or(0.0)
+    };
+    let (typical_shift, day_shift) = (shift(|e| e.typical), shift(|e| e.day_mean));
+    let last = past.at(-1).unwrap_or(units.level);
+    from_fn(|k| {
+        let e = &earlier[LOOKBACK + k];
+        [
+            last,
+            units.level,
+            e.day_mean,
+            e.typical,
+            e.week.unwrap_or(e.typical),
+            e.lag_hour,
+            e.typical + typical_shift,
+            e.day_mean + day_shift,
+        ]
+        .map(|base| units.linear(base) as f32)
+    })
+}
+
+/// The shape of the last day, and how the load varies.
+fn statics(
+    past: &Past<'_>,
+    units: Units,
+    day_std: f64,
+    variation: f32,
+    log_spreads: &[f32; SPREADS],
+) -> [f32; STATIC_COVARIATES] {
+    let day = past.last(past.day);
+    let in_day = Sum::of(day);
+    let hour_before = |h: usize| {
+        let end = past.values.len().saturating_sub(h * HOUR);
+        let hour = &past.values[end.saturating_sub(HOUR)..end];
+        Sum::of(hour).mean().map_or(0.0, |mean| units.squashed(mean))
+    };
+    let levels = [
+        Sum::of(past.last(HOUR)).max,
+        Sum::of(past.last(3 * HOUR)).max,
+        in_day.max,
+        in_day.min,
+        in_day.mean().unwrap_or(units.level),
+    ];
+    let shapes = [
+        (std(past.last(HOUR)) / units.scale) as f32,
+        (day_std / units.scale) as f32,
+        (units.level.abs() / units.scale).ln_1p() as f32,
+        autocorrelation(day, day.len(), 1) as f32,
+        autocorrelation(past.values, past.day, past.day) as f32,
+        variation,
+    ];
+    let days = (past.values.len() as f64 / past.day as f64).ln_1p() as f32;
+    let all = (1..HOURS_BEFORE)
+        .map(hour_before)
+        .chain(levels.map(|level| units.squashed(level)))
+        .chain(shapes)
+        .chain(*log_spreads)
+        .chain([days]);
+    let mut statics = [0.0; STATIC_COVARIATES];
+    statics.iter_mut().zip(all).for_each(|(to, from)| *to = from);
+    statics
 }
 
 /// A forecast in units of the scale, as it is fed back.
