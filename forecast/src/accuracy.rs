@@ -58,19 +58,23 @@ impl Outcome {
     pub fn new(forecast: &Forecast, k: usize, actual: f64) -> Self {
         let (low, high) =
             (forecast.quantile(Quantile::P10, k), forecast.quantile(Quantile::P90, k));
-        let pinball = |decile: u32| {
+        let loss = |decile: u32| {
             let quantile = Quantile::new(f64::from(decile) / 10.0).expect("a decile is a quantile");
-            let excess = actual - forecast.quantile(quantile, k);
-            (quantile.level() * excess).max((quantile.level() - 1.0) * excess)
+            pinball(quantile, actual - forecast.quantile(quantile, k))
         };
         Self {
             k,
             actual,
             point: forecast.points()[k],
             covered_80: (low..=high).contains(&actual),
-            pinball: (1..=9).map(pinball).sum::<f64>() / 9.0,
+            pinball: (1..=9).map(loss).sum::<f64>() / 9.0,
         }
     }
+}
+
+/// The pinball loss of a quantile that the actual value exceeds by `excess`.
+pub(crate) fn pinball(quantile: Quantile, excess: f64) -> f64 {
+    (quantile.level() * excess).max((quantile.level() - 1.0) * excess)
 }
 
 /// The scores of a set of outcomes; `e` is forecast − actual, `y` the actual, `f` the forecast.

@@ -39,6 +39,20 @@ pub trait Forecaster: Send + Sync {
     }
 }
 
+/// The forecast after the end of `history`, for a method whose [`Forecaster::forecasts`] is the one
+/// that computes.
+///
+/// # Errors
+/// As [`Forecaster::forecasts`].
+pub fn forecast_alone(
+    method: &impl Forecaster,
+    history: SeriesView<'_>,
+    horizon: usize,
+) -> Result<Forecast, ForecastFailure> {
+    let mut forecasts = method.forecasts(history, &[history.len()], horizon)?;
+    forecasts.pop().ok_or_else(|| ForecastError::Empty.into())
+}
+
 /// Why there is no forecast.
 #[derive(Clone, PartialEq, Debug, Error)]
 pub enum ForecastFailure {

@@ -32,7 +32,7 @@ mod testing;
 pub mod windows;
 
 pub use forecast::{Forecast, ForecastError, ForecastParts, IntervalSource};
-pub use forecaster::{ForecastFailure, Forecaster};
+pub use forecaster::{ForecastFailure, Forecaster, forecast_alone};
 pub use jiff::Timestamp;
 pub use quantile::{Quantile, QuantileError, Quantiles};
 pub use residuals::{ResidualQuantiles, ResidualsError};

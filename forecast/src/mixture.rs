@@ -16,8 +16,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::LOOKBACK;
+use crate::accuracy;
 use crate::forecast::{Forecast, ForecastError, ForecastParts, IntervalSource};
-use crate::forecaster::{ForecastFailure, Forecaster};
+use crate::forecaster::{ForecastFailure, Forecaster, forecast_alone};
 use crate::gaps::require_observed;
 use crate::quantile::{Quantile, Quantiles};
 use crate::series::SeriesView;
@@ -70,6 +71,13 @@ impl Mixture {
         Self { name, methods }
     }
 
+    /// The steps before an origin over which methods are replayed. What a method was fitted on, it
+    /// forecasts too well: fit on what lies before them.
+    #[must_use]
+    pub fn replayed_steps(horizon: usize) -> usize {
+        REPLAYED * horizon
+    }
+
     /// The moments at `offsets`, in their order.
     fn moments(&self, series: SeriesView<'_>, offsets: &[usize], horizon: usize) -> Vec<Moment> {
         let mut moments: Vec<Moment> = offsets
@@ -106,8 +114,7 @@ impl Forecaster for Mixture {
         history: SeriesView<'_>,
         horizon: usize,
     ) -> Result<Forecast, ForecastFailure> {
-        let mut forecasts = self.forecasts(history, &[history.len()], horizon)?;
-        forecasts.pop().ok_or_else(|| ForecastError::Empty.into())
+        forecast_alone(self, history, horizon)
     }
 
     fn forecasts(
@@ -219,7 +226,7 @@ impl<'a> Replay<'a> {
         let mut share = 1.0;
         for (actuals, forecasts) in &self.past {
             for (sum, forecast) in losses.iter_mut().zip(forecasts) {
-                *sum += share * pinball(forecast, actuals);
+                *sum += share * loss(forecast, actuals);
             }
             share *= DECAY;
         }
@@ -285,14 +292,12 @@ fn average(forecasts: &[&Forecast], weights: &[f64], i: usize, k: usize) -> f64 
 }
 
 /// The pinball loss of a forecast, summed up over its levels and the observed steps.
-fn pinball(forecast: &Forecast, actuals: &[Option<f64>]) -> f64 {
+fn loss(forecast: &Forecast, actuals: &[Option<f64>]) -> f64 {
     let mut sum = 0.0;
     for (path, quantile) in forecast.paths().iter().zip(forecast.quantiles().as_slice()) {
         for (value, actual) in path.iter().zip(actuals) {
             let Some(actual) = actual else { continue };
-            let error = actual - value;
-            let level = quantile.level();
-            sum += if error >= 0.0 { level * error } else { (level - 1.0) * error };
+            sum += accuracy::pinball(*quantile, actual - value);
         }
     }
     sum

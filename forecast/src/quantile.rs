@@ -76,6 +76,13 @@ impl Quantiles {
         Self(LEVELS.map(Quantile).to_vec())
     }
 
+    /// 0.1, 0.2 … 0.9.
+    #[must_use]
+    pub fn deciles() -> Self {
+        let standard = Self::standard().0.into_iter();
+        Self(standard.filter(|q| (Quantile::P10.0..=Quantile::P90.0).contains(&q.0)).collect())
+    }
+
     /// The quantiles, lowest first.
     #[must_use]
     pub fn as_slice(&self) -> &[Quantile] {
@@ -91,7 +98,7 @@ impl Quantiles {
 
     /// The value at `wanted` of a curve that has `value(i)` at the quantile `i`: linear between its
     /// neighbours, and that of the outermost quantile beyond it.
-    pub(crate) fn interpolate(&self, wanted: Quantile, value: impl Fn(usize) -> f64) -> f64 {
+    pub fn interpolate(&self, wanted: Quantile, value: impl Fn(usize) -> f64) -> f64 {
         let above = self.0.partition_point(|q| q.0 < wanted.0);
         if above == 0 {
             return value(0);

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::baseline::refuse_longer;
 use crate::forecast::{Forecast, IntervalSource};
-use crate::forecaster::{ForecastFailure, Forecaster};
+use crate::forecaster::{ForecastFailure, Forecaster, forecast_alone};
 use crate::gaps::{Filled, Provenance};
 use crate::quantile::Quantiles;
 use crate::residuals::{ResidualQuantiles, ResidualsError};
@@ -205,16 +205,14 @@ impl Examples {
         let (x, y) = part(Slice::from(..cut - horizon));
         let (later_x, later_y) = part(Slice::from(cut..));
         let (gram, moments) = (x.t().dot(&x), x.t().dot(&y));
-        let mut best: Option<(f64, f64, Array2<f64>)> = None;
-        for penalty in PENALTIES {
+        let try_out = |penalty: f64| {
             let coefficients = solve(gram.clone(), moments.clone(), penalty * x.nrows() as f64)?;
             let errors = &later_y - &later_x.dot(&coefficients);
-            let loss = errors.iter().map(|error| error.abs()).sum::<f64>();
-            if best.as_ref().is_none_or(|(least, ..)| loss < *least) {
-                best = Some((loss, penalty, errors));
-            }
-        }
-        let (_, penalty, errors) = best.ok_or(RidgeError::TooFew { needed: rows, got: 0 })?;
+            Ok((errors.iter().map(|error| error.abs()).sum::<f64>(), penalty, errors))
+        };
+        let tried = PENALTIES.into_iter().map(try_out).collect::<Result<Vec<_>, RidgeError>>()?;
+        let best = tried.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
+        let (_, penalty, errors) = best.expect("some penalties are tried");
         let (gram, moments) = (self.x.t().dot(&self.x), self.x.t().dot(&self.y));
         Ok((solve(gram, moments, penalty * rows as f64)?, errors))
     }
@@ -242,8 +240,7 @@ impl Forecaster for Ridge {
         history: SeriesView<'_>,
         horizon: usize,
     ) -> Result<Forecast, ForecastFailure> {
-        let mut forecasts = self.forecasts(history, &[history.len()], horizon)?;
-        Ok(forecasts.remove(0))
+        forecast_alone(self, history, horizon)
     }
 
     fn forecasts(

@@ -4,6 +4,7 @@ use forecast::gaps::{FilledView, require_observed};
 use forecast::scale::MinMaxScaler;
 use forecast::{
     Forecast, ForecastError, ForecastFailure, Forecaster, ResidualQuantiles, SeriesView, Step,
+    forecast_alone,
 };
 
 use burn::tensor::{Tensor, TensorData};
@@ -173,8 +174,7 @@ impl Forecaster for LstmForecaster {
         history: SeriesView<'_>,
         horizon: usize,
     ) -> Result<Forecast, ForecastFailure> {
-        let mut forecasts = self.forecasts(history, &[history.len()], horizon)?;
-        forecasts.pop().ok_or_else(|| ForecastError::Empty.into())
+        forecast_alone(self, history, horizon)
     }
 
     /// In batches, which use a device better than one window does.

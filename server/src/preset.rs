@@ -15,11 +15,13 @@ pub(crate) fn lstm(
     history: SeriesView<'_>,
     horizon: usize,
 ) -> Mixture {
+    // What they are weighed by must not be what they were fitted on.
+    let fitted_on = history.prefix(history.len().saturating_sub(Mixture::replayed_steps(horizon)));
     let mut others: Vec<Arc<dyn Forecaster>> = Vec::new();
-    if let Ok(ridge) = Ridge::fit(history, horizon) {
+    if let Ok(ridge) = Ridge::fit(fitted_on, horizon) {
         others.push(Arc::new(ridge));
     }
-    if let Ok(seasonal) = SeasonalNaive::fit(history, history.step().per_day(), horizon) {
+    if let Ok(seasonal) = SeasonalNaive::fit(fitted_on, history.step().per_day(), horizon) {
         others.push(Arc::new(seasonal));
     }
     Mixture::new(QuantileForecaster::NAME, Arc::new(network.clone()), others)

@@ -7,7 +7,7 @@ use forecast::covariates::{Covariates, Past};
 use forecast::gaps::{Filled, require_observed};
 use forecast::{
     Forecast, ForecastError, ForecastFailure, ForecastParts, Forecaster, HORIZON, IntervalSource,
-    LOOKBACK, Quantiles, SeriesView,
+    LOOKBACK, Quantile, Quantiles, SeriesView, forecast_alone,
 };
 use fused::Isa;
 
@@ -60,8 +60,7 @@ impl Forecaster for QuantileForecaster {
         history: SeriesView<'_>,
         horizon: usize,
     ) -> Result<Forecast, ForecastFailure> {
-        let mut forecasts = self.forecasts(history, &[history.len()], horizon)?;
-        forecasts.pop().ok_or_else(|| ForecastError::Empty.into())
+        forecast_alone(self, history, horizon)
     }
 
     fn forecasts(
@@ -123,7 +122,7 @@ fn in_units_of(
     covariates: &Covariates,
     heads: &[Head],
 ) -> Result<Forecast, ForecastError> {
-    let quantiles = Quantiles::standard();
+    let (quantiles, levels) = (Quantiles::standard(), Quantiles::deciles());
     let load = |unit: f32| covariates.load(f64::from(unit));
     let mut paths = vec![Vec::with_capacity(heads.len()); quantiles.len()];
     let mut peaks = paths.clone();
@@ -135,16 +134,18 @@ fn in_units_of(
             }
             for (path, quantile) in paths.iter_mut().zip(quantiles.as_slice()) {
                 // A load is never negative.
-                path.push(with_tails(&deciles, quantile.level()).max(0.0));
+                path.push(with_tails(&levels, &deciles, *quantile).max(0.0));
             }
         }
     }
     Forecast::cohere(&paths, &mut peaks);
-    let median = quantiles.as_slice().iter().position(|q| *q == forecast::Quantile::MEDIAN);
+    let points = (0..heads.len())
+        .map(|k| quantiles.interpolate(Quantile::MEDIAN, |i| paths[i][k]))
+        .collect();
     Forecast::new(ForecastParts {
         origin: known.last_time(),
         step: known.step(),
-        points: paths[median.unwrap_or(0)].clone(),
+        points,
         quantiles,
         paths,
         peaks: Some(peaks),
@@ -154,23 +155,16 @@ fn in_units_of(
 
 /// The value at `level` of a distribution with these deciles: linear between them, and beyond them
 /// with the tails of an exponential distribution, on which the last two lie.
-fn with_tails(deciles: &[f64; LEVELS.len()], level: f64) -> f64 {
+fn with_tails(levels: &Quantiles, deciles: &[f64; LEVELS.len()], level: Quantile) -> f64 {
     const LAST: usize = LEVELS.len() - 1;
-    let tail = |share: f64| (0.1 / share).ln() / 2.0_f64.ln();
-    let at = level * 10.0 - 1.0;
-    if at <= 0.0 {
-        return deciles[0] - (deciles[1] - deciles[0]) * tail(level);
+    let beyond = |share: f64| (0.1 / share).log2();
+    if level.level() < Quantile::P10.level() {
+        deciles[0] - (deciles[1] - deciles[0]) * beyond(level.level())
+    } else if level.level() > Quantile::P90.level() {
+        deciles[LAST] + (deciles[LAST] - deciles[LAST - 1]) * beyond(1.0 - level.level())
+    } else {
+        levels.interpolate(level, |i| deciles[i])
     }
-    if at >= LAST as f64 {
-        return deciles[LAST] + (deciles[LAST] - deciles[LAST - 1]) * tail(1.0 - level);
-    }
-    // A level that is a decile but for rounding is that decile.
-    let nearest = at.round();
-    if (at - nearest).abs() < 1e-9 {
-        return deciles[nearest as usize];
-    }
-    let (below, share) = (at.floor() as usize, at.fract());
-    deciles[below] + share * (deciles[below + 1] - deciles[below])
 }
 
 #[cfg(test)]
@@ -182,13 +176,14 @@ mod tests {
     fn deciles_are_kept_and_tails_are_exponential() {
         // −ln(1 − p), the quantile function of the exponential distribution.
         let deciles = LEVELS.map(|level| -(1.0 - f64::from(level)).ln());
-        for (level, decile) in LEVELS.iter().zip(deciles) {
-            let level = (f64::from(*level) * 10.0).round() / 10.0;
-            assert_eq!(with_tails(&deciles, level), decile);
+        let levels = Quantiles::deciles();
+        for (level, decile) in levels.as_slice().iter().zip(deciles) {
+            assert_eq!(with_tails(&levels, &deciles, *level), decile);
         }
         for level in [0.95, 0.975, 0.99] {
             let exact = -(1.0_f64 - level).ln();
-            assert!((with_tails(&deciles, level) - exact).abs() < 1e-5, "{level}");
+            let got = with_tails(&levels, &deciles, Quantile::new(level).unwrap());
+            assert!((got - exact).abs() < 1e-5, "{level}");
         }
     }
 
@@ -199,7 +194,9 @@ mod tests {
         ) {
             deciles.sort_by(f64::total_cmp);
             let standard = Quantiles::standard();
-            let values: Vec<f64> = standard.as_slice().iter().map(|q| with_tails(&deciles, q.level())).collect();
+            let levels = Quantiles::deciles();
+            let value = |level: &Quantile| with_tails(&levels, &deciles, *level);
+            let values: Vec<f64> = standard.as_slice().iter().map(value).collect();
             prop_assert!(values.is_sorted(), "{:?}", values);
         }
     }
