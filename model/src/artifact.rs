@@ -1,32 +1,25 @@
 //! A trained network as one file: safetensors, with the manifest and a digest in its metadata.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use forecast::{HORIZON, SeriesId, Step};
-use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensors, serialize};
+use safetensors::SafeTensors;
 use thiserror::Error;
 
 use crate::device::Device;
 use crate::digest::Digest;
+use crate::file::{
+    ARTIFACT_BYTES_MAX, read_limited, read_weights, serialize_weights, tensor_bytes, write_whole,
+};
 use crate::forecaster::{LstmForecaster, PointForecaster};
 use crate::manifest::Manifest;
-use crate::weights::{Layout, Weights};
+use crate::weights::Weights;
 use crate::wire::{ManifestWire, SCHEMA_VERSION, VersionWire};
 
-/// A file larger than this is not read: the reference network takes 0.15 MiB.
-pub const ARTIFACT_BYTES_MAX: u64 = 16 << 20;
 /// File names are cut at this length; most file systems allow 255 bytes.
 const FILE_STEM_MAX: usize = 200;
-/// How the names of files that are being written begin.
-const UNFINISHED_PREFIX: &str = ".model-";
-/// An unfinished file that is older than this was left by a writer that is gone; a save takes
-/// milliseconds.
-const UNFINISHED_AGE_MAX: Duration = Duration::from_secs(3600);
 const MANIFEST_KEY: &str = "manifest";
 const DIGEST_KEY: &str = "sha256";
 
@@ -163,7 +156,7 @@ impl Artifact {
     /// SHA-256 of manifest and weights: two artifacts with one fingerprint are the same.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let bytes: Vec<_> = self.tensor_bytes().collect();
+        let bytes: Vec<_> = tensor_bytes(&self.weights).collect();
         content_digest(&self.text, bytes.iter().map(|(name, _, bytes)| (*name, bytes.as_slice())))
     }
 
@@ -226,25 +219,11 @@ impl Artifact {
     }
 
     fn to_bytes(&self) -> io::Result<Vec<u8>> {
-        let tensors: Vec<_> = self.tensor_bytes().collect();
-        let views: Result<Vec<_>, _> = tensors
-            .iter()
-            .map(|(name, shape, bytes)| {
-                Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
-            })
-            .collect();
         let metadata = HashMap::from([
             (MANIFEST_KEY.to_owned(), self.text.clone()),
             (DIGEST_KEY.to_owned(), self.fingerprint()),
         ]);
-        views.and_then(|views| serialize(views, Some(metadata))).map_err(io::Error::other)
-    }
-
-    /// Name, shape and little-endian bytes of each tensor.
-    fn tensor_bytes(&self) -> impl Iterator<Item = (&'static str, Vec<usize>, Vec<u8>)> + '_ {
-        self.weights.iter().map(|(name, shape, values)| {
-            (name, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
-        })
+        serialize_weights(&self.weights, metadata)
     }
 
     /// Reads the artifact at `path`.
@@ -252,7 +231,14 @@ impl Artifact {
     /// # Errors
     /// When it is missing, unreadable, too large, damaged anywhere, or of another version.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        let bytes = read_limited(path)?;
+        let bytes = read_limited(path).map_err(|source| {
+            let path = path.to_owned();
+            match source.kind() {
+                io::ErrorKind::NotFound => LoadError::Missing { path },
+                io::ErrorKind::FileTooLarge => LoadError::TooLarge { path },
+                _ => LoadError::Unreadable { path, source },
+            }
+        })?;
         Self::from_bytes(&bytes).map_err(|refusal| {
             let path = path.to_owned();
             match refusal {
@@ -283,86 +269,13 @@ impl Artifact {
     }
 }
 
-/// Writes a file whole or not at all: a new one beside it, which then takes its name.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    remove_abandoned(folder);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(UNFINISHED_PREFIX);
-    #[cfg(unix)]
-    {
-        // The trainer writes as one user and the server may read as another.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o644));
-    }
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    // The new name is only safe from a power cut once the folder is.
-    File::open(folder)?.sync_all()
-}
-
-/// Removes old unfinished files. One that cannot be removed does no harm but take room.
-fn remove_abandoned(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let unfinished = entry.file_name().to_string_lossy().starts_with(UNFINISHED_PREFIX);
-        let written = entry.metadata().and_then(|metadata| metadata.modified());
-        let age = written.ok().and_then(|written| written.elapsed().ok());
-        if unfinished && age.is_some_and(|age| age > UNFINISHED_AGE_MAX) {
-            // Another writer may have removed it first.
-            fs::remove_file(entry.path()).ok();
-        }
-    }
-}
-
 enum Refusal {
     OtherSchema(u32),
     Damaged(String),
 }
 
-fn read_limited(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let failed = |source: io::Error| {
-        let path = path.to_owned();
-        match source.kind() {
-            io::ErrorKind::NotFound => LoadError::Missing { path },
-            _ => LoadError::Unreadable { path, source },
-        }
-    };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(ARTIFACT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > ARTIFACT_BYTES_MAX {
-        return Err(LoadError::TooLarge { path: path.to_owned() });
-    }
-    Ok(bytes)
-}
-
 fn parse_manifest(text: &str) -> Result<Manifest, String> {
     serde_json::from_str::<ManifestWire>(text).map_err(|e| e.to_string())?.parse()
-}
-
-/// The weights of a network of these sizes from a file.
-pub(crate) fn read_weights<C: Layout>(
-    config: C,
-    file: &SafeTensors<'_>,
-) -> Result<Weights<C>, String> {
-    let layout = config.layout();
-    if file.len() != layout.len() {
-        return Err(format!("it has {} tensors instead of {}", file.len(), layout.len()));
-    }
-    let mut tensors = std::array::from_fn(|_| Vec::new());
-    for ((name, shape), values) in layout.iter().zip(&mut tensors) {
-        let tensor = file.tensor(name).map_err(|e| e.to_string())?;
-        if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
-            let (dtype, found) = (tensor.dtype(), tensor.shape());
-            return Err(format!("{name} is {dtype:?} {found:?} instead of F32 {shape:?}"));
-        }
-        let chunks = tensor.data().as_chunks::<4>().0;
-        *values = chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    }
-    Weights::new(config, tensors).map_err(|e| e.to_string())
 }
 
 /// SHA-256 over the manifest and each tensor's name and bytes, in order of the names.

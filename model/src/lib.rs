@@ -15,6 +15,7 @@ mod autoregressor;
 mod device;
 mod digest;
 mod dropout;
+mod file;
 mod forecaster;
 mod fused_network;
 mod lstm;
@@ -26,10 +27,11 @@ mod random;
 mod weights;
 mod wire;
 
-pub use artifact::{ARTIFACT_BYTES_MAX, Artifact, ArtifactError, LoadError, SaveError};
+pub use artifact::{Artifact, ArtifactError, LoadError, SaveError};
 pub use autoregressor::Autoregressor;
 pub use device::{Device, DeviceError, DeviceKind, DeviceKindError};
 pub use dropout::{DropoutMasks, TileMasks};
+pub use file::ARTIFACT_BYTES_MAX;
 pub use forecaster::{LstmForecaster, PointForecaster};
 pub use fused::{Adam, Isa, Peak};
 pub use fused_network::{BatchTile, FusedNetwork, Tile, Workspace};
@@ -41,5 +43,5 @@ pub use quantile::{
     Head, LEVELS, QuantileConfig, QuantileForecaster, QuantileNetwork, QuantileTile,
     QuantileWorkspace,
 };
-pub use random::{Purpose, stream};
+pub use random::{Purpose, below, stream, unit};
 pub use weights::{Layout, TENSORS, Weights, WeightsError};

@@ -2,17 +2,15 @@
 //! model card in its metadata.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::artifact::{ARTIFACT_BYTES_MAX, read_weights, write_whole};
+use crate::file::{read_limited, read_weights, serialize_weights, write_whole};
 use crate::quantile::QuantileConfig;
 use crate::weights::Weights;
 
@@ -95,13 +93,7 @@ impl Pretrained {
     /// # Errors
     /// When the file cannot be read or is something else.
     pub fn load(path: &Path) -> Result<Self, PretrainedError> {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(ARTIFACT_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > ARTIFACT_BYTES_MAX {
-            return Err(PretrainedError::Damaged(format!(
-                "it has more than {ARTIFACT_BYTES_MAX} bytes"
-            )));
-        }
+        let bytes = read_limited(path)?;
         Self::from_bytes(&bytes).map_err(PretrainedError::Damaged)
     }
 
@@ -133,23 +125,7 @@ impl Pretrained {
 
     fn to_bytes(&self) -> io::Result<Vec<u8>> {
         let card = serde_json::to_string(&self.card)?;
-        let tensors: Vec<(&str, Vec<usize>, Vec<u8>)> = self
-            .weights
-            .iter()
-            .map(|(name, shape, values)| {
-                (name, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
-            })
-            .collect();
-        let views: Result<Vec<_>, _> = tensors
-            .iter()
-            .map(|(name, shape, bytes)| {
-                Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
-            })
-            .collect();
-        let metadata = HashMap::from([(CARD_KEY.to_owned(), card)]);
-        views
-            .and_then(|views| safetensors::serialize(views, Some(metadata)))
-            .map_err(io::Error::other)
+        serialize_weights(&self.weights, HashMap::from([(CARD_KEY.to_owned(), card)]))
     }
 
     /// What it was trained on and how.

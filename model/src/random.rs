@@ -27,8 +27,13 @@ pub fn stream(seed: u64, purpose: Purpose) -> ChaCha8Rng {
     rng
 }
 
+/// Uniform in `0..count`; the remainder's bias, 1 in 2⁴⁴ at a million, does not matter here.
+pub fn below(count: usize, rng: &mut impl Rng) -> usize {
+    (rng.next_u64() % count as u64) as usize
+}
+
 /// Uniform in [0, 1), on 53 bits.
-pub(crate) fn unit(rng: &mut impl Rng) -> f64 {
+pub fn unit(rng: &mut impl Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 

@@ -112,12 +112,8 @@ impl Weights {
     pub fn initial(config: NetworkConfig, seed: u64) -> Self {
         let mut rng = stream(seed, Purpose::Weights);
         let NetworkConfig { hidden, dense, .. } = config;
-        let mut lstm = |inputs: usize| {
-            let mut kernel = glorot_uniform(inputs, 4 * hidden, &mut rng);
-            kernel.extend(orthogonal(hidden, 4 * hidden, &mut rng));
-            kernel
-        };
-        let (lstm_1, lstm_2) = (lstm(1), lstm(hidden));
+        let lstm_1 = lstm_kernel(1, hidden, &mut rng);
+        let lstm_2 = lstm_kernel(hidden, hidden, &mut rng);
         let tensors = [
             lstm_1,
             forget_bias(hidden),
@@ -132,6 +128,13 @@ impl Weights {
     }
 }
 
+/// An LSTM layer's weights: Glorot-uniform ones of the inputs, orthogonal ones of the state.
+pub(crate) fn lstm_kernel(inputs: usize, hidden: usize, rng: &mut impl rand::Rng) -> Vec<f32> {
+    let mut kernel = glorot_uniform(inputs, 4 * hidden, rng);
+    kernel.extend(orthogonal(hidden, 4 * hidden, rng));
+    kernel
+}
+
 /// Uniform in ±√(6 / (rows + columns)) (Glorot and Bengio, 2010).
 pub(crate) fn glorot_uniform(rows: usize, columns: usize, rng: &mut impl rand::Rng) -> Vec<f32> {
     let limit = (6.0 / (rows + columns) as f64).sqrt();
@@ -140,7 +143,7 @@ pub(crate) fn glorot_uniform(rows: usize, columns: usize, rng: &mut impl rand::R
 
 /// Orthonormal rows: the Gram–Schmidt process on normal rows, `rows` at most `columns` (Saxe et
 /// al., 2013). It is run twice over, since once loses orthogonality to rounding.
-pub(crate) fn orthogonal(rows: usize, columns: usize, rng: &mut impl rand::Rng) -> Vec<f32> {
+fn orthogonal(rows: usize, columns: usize, rng: &mut impl rand::Rng) -> Vec<f32> {
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(rows);
     for _ in 0..rows {
         let mut row: Vec<f64> = (0..columns).map(|_| normal(rng)).collect();

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use model::{Device, Purpose, TENSORS, Weights, stream};
+use model::{Device, Purpose, TENSORS, Weights, below, stream};
 use rand::Rng;
 
 use crate::batches::Examples;
@@ -120,9 +120,7 @@ fn epochs(
 /// A random permutation (Fisher and Yates, 1938).
 fn shuffle(order: &mut [usize], rng: &mut impl Rng) {
     for last in (1..order.len()).rev() {
-        // The remainder's bias, 1 in 2⁴⁴ at a million windows, does not matter here.
-        let chosen = (rng.next_u64() % (last as u64 + 1)) as usize;
-        order.swap(last, chosen);
+        order.swap(last, below(last + 1, rng));
     }
 }
 

@@ -4,7 +4,7 @@
 //! whichever thread computes them, and gradients are added in the order of the tiles: any number of
 //! threads yields the same weights, bit for bit.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use model::{
     Adam, BatchTile, FusedNetwork, Isa, Purpose, TENSORS, Tile, TileMasks, Weights, Workspace,
@@ -18,6 +18,7 @@ use crate::config::TrainingOptions;
 use crate::engine::Engine;
 use crate::error::TrainingError;
 use crate::team::Team;
+use crate::tiles::{add_tensors, lock, lock_any, zeros};
 
 /// What all threads of a training share.
 pub(crate) struct Shared<'a> {
@@ -61,11 +62,6 @@ struct Scratch {
     workspace: Workspace,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A poisoned lock means that a thread panicked, which the team reports.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl<'a> Shared<'a> {
     /// What a training with these options needs, from these weights on.
     pub(crate) fn new(
@@ -86,7 +82,7 @@ impl<'a> Shared<'a> {
         // A batch has no more tiles to share.
         let scratch = (0..options.threads.min(batch)).map(|_| scratch()).collect();
         let tile = |i: usize| {
-            let gradients = if i < batch { zeros(weights) } else { Default::default() };
+            let gradients = if i < batch { zeros(weights.tensors()) } else { Default::default() };
             Mutex::new(TileResult { gradients, squared_errors: 0.0 })
         };
         let tiles = (0..batch.max(tiles(validation.len()))).map(tile).collect();
@@ -107,8 +103,7 @@ impl<'a> Shared<'a> {
     /// Computes tile `i` of the round.
     pub(crate) fn work(&self, i: usize) {
         let round = self.round.read().unwrap_or_else(PoisonError::into_inner);
-        let free = self.scratch.iter().find_map(|scratch| scratch.try_lock().ok());
-        let mut scratch = free.unwrap_or_else(|| lock(&self.scratch[0]));
+        let mut scratch = lock_any(&self.scratch);
         let Scratch { tile, masks, workspace } = &mut *scratch;
         let mut result = lock(&self.tiles[i]);
         tile.clear();
@@ -136,10 +131,6 @@ impl<'a> Shared<'a> {
 
 fn tiles(windows: usize) -> usize {
     windows.div_ceil(Tile::WINDOWS_MAX)
-}
-
-fn zeros(weights: &Weights) -> [Vec<f32>; TENSORS] {
-    weights.tensors().each_ref().map(|tensor| vec![0.0; tensor.len()])
 }
 
 /// The training as the thread that steers the others sees it.
@@ -188,9 +179,7 @@ impl Engine for FusedEngine<'_> {
         self.squared_errors += self.run(indices.len());
         let mut sum = lock(&self.shared.tiles[0]);
         for tile in &self.shared.tiles[1..tiles] {
-            for (sum, gradient) in sum.gradients.iter_mut().zip(&lock(tile).gradients) {
-                sum.iter_mut().zip(gradient).for_each(|(sum, gradient)| *sum += gradient);
-            }
+            add_tensors(&mut sum.gradients, &lock(tile).gradients);
         }
         self.adam.step(&mut self.weights, &sum.gradients);
         let mut round = self.shared.round.write().unwrap_or_else(PoisonError::into_inner);

@@ -19,6 +19,7 @@ mod fit;
 mod fused_engine;
 mod pretrain;
 mod team;
+mod tiles;
 mod train;
 
 pub use config::{TrainingConfig, TrainingConfigError, TrainingOptions};

@@ -5,19 +5,20 @@
 //! forecast does not drown those that are not. What is kept is the running mean of the weights.
 
 use std::ops::ControlFlow;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use forecast::covariates::{Covariates, Past};
 use forecast::gaps::Filled;
 use forecast::{HORIZON, LOOKBACK, SeriesView};
 use model::{
     Adam, Isa, Purpose, QuantileConfig, QuantileNetwork, QuantileTile, QuantileWorkspace, TENSORS,
-    Weights, stream,
+    Weights, below, stream, unit,
 };
 use rand::Rng;
 
 use crate::error::TrainingError;
 use crate::team::Team;
+use crate::tiles::{add_tensors, lock, lock_any, zeros};
 
 /// The settings of a pre-training.
 #[derive(Clone, PartialEq, Debug)]
@@ -157,17 +158,11 @@ struct Scratch {
     workspace: QuantileWorkspace,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A poisoned lock means that a thread panicked, which the team reports.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Shared<'_> {
     /// Computes the gradients of tile `i` of the round.
     fn work(&self, i: usize) {
         let round = self.round.read().unwrap_or_else(PoisonError::into_inner);
-        let free = self.scratch.iter().find_map(|scratch| scratch.try_lock().ok());
-        let mut scratch = free.unwrap_or_else(|| lock(&self.scratch[0]));
+        let mut scratch = lock_any(&self.scratch);
         let Scratch { tile, workspace } = &mut *scratch;
         let mut result = lock(&self.tiles[i]);
         tile.clear();
@@ -208,8 +203,10 @@ pub fn pretrain(
     let weights = Weights::initial_quantile(options.network, options.seed);
     let network = QuantileNetwork::new(&weights, Isa::best());
     let tiles = options.batch.div_ceil(QuantileTile::WINDOWS_MAX);
-    let zeros = || weights.tensors().each_ref().map(|tensor| vec![0.0; tensor.len()]);
-    let result = || TileResult { gradients: zeros(), losses: [0.0; QuantileTile::WINDOWS_MAX] };
+    let result = || TileResult {
+        gradients: zeros(weights.tensors()),
+        losses: [0.0; QuantileTile::WINDOWS_MAX],
+    };
     let scratch = || Scratch { tile: QuantileTile::new(), workspace: network.workspace() };
     let threads = options.threads.clamp(1, tiles.max(1));
     let shared = Shared {
@@ -318,9 +315,7 @@ impl<'a> Pretraining<'a> {
         self.loss = Some(LOSS_DECAY * running + (1.0 - LOSS_DECAY) * batch_loss);
         let mut sum = lock(&tiles[0]);
         for tile in &tiles[1..] {
-            for (sum, gradient) in sum.gradients.iter_mut().zip(&lock(tile).gradients) {
-                sum.iter_mut().zip(gradient).for_each(|(sum, gradient)| *sum += gradient);
-            }
+            add_tensors(&mut sum.gradients, &lock(tile).gradients);
         }
         clip(&mut sum.gradients);
         let rate = learning_rate(step, options);
@@ -354,14 +349,4 @@ fn learning_rate(step: usize, options: &PretrainingOptions) -> f64 {
     let left = (options.steps as f64 - WARM_UP_STEPS).max(1.0);
     let turn = std::f64::consts::PI * (done - WARM_UP_STEPS) / left;
     options.learning_rate * 0.5 * (1.0 + turn.cos())
-}
-
-/// Uniform in `0..count`; the remainder's bias does not matter here.
-fn below(count: usize, rng: &mut impl Rng) -> usize {
-    (rng.next_u64() % count as u64) as usize
-}
-
-/// Uniform in [0, 1).
-fn unit(rng: &mut impl Rng) -> f64 {
-    (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }

@@ -4,7 +4,7 @@ use forecast::covariates::{STATIC_COVARIATES, STEP_COVARIATES};
 
 use super::head::OUTPUTS;
 use crate::random::{Purpose, stream};
-use crate::weights::{Layout, TENSORS, Weights, forget_bias, glorot_uniform, orthogonal};
+use crate::weights::{Layout, TENSORS, Weights, forget_bias, glorot_uniform, lstm_kernel};
 
 /// Numbers that go into the network at each step: the step's, and those of the whole window.
 pub(crate) const INPUTS: usize = STEP_COVARIATES + STATIC_COVARIATES;
@@ -51,12 +51,8 @@ impl Weights<QuantileConfig> {
     pub fn initial_quantile(config: QuantileConfig, seed: u64) -> Self {
         let mut rng = stream(seed, Purpose::Weights);
         let QuantileConfig { hidden, dense, .. } = config;
-        let mut lstm = |inputs: usize| {
-            let mut kernel = glorot_uniform(inputs, 4 * hidden, &mut rng);
-            kernel.extend(orthogonal(hidden, 4 * hidden, &mut rng));
-            kernel
-        };
-        let (lstm_1, lstm_2) = (lstm(INPUTS), lstm(hidden));
+        let lstm_1 = lstm_kernel(INPUTS, hidden, &mut rng);
+        let lstm_2 = lstm_kernel(hidden, hidden, &mut rng);
         let dense_weight = glorot_uniform(hidden + INPUTS, dense, &mut rng);
         let output = glorot_uniform(dense, OUTPUTS, &mut rng);
         Self::of(

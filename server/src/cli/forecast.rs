@@ -2,12 +2,13 @@
 
 use clap::Args;
 use forecast::{Forecaster, HORIZON, SeriesView};
-use model::{Artifact, Device, LoadError, QuantileForecaster};
+use model::{Artifact, Device, DeviceKind, LoadError, QuantileForecaster};
 
 use super::args::{ModelArgs, SourceArgs, TrainingArgs, config};
 use super::history;
 use crate::board::{Issued, ModelIdentity};
 use crate::clock::Clock;
+use crate::compute::ComputeThread;
 use crate::config::{Config, SourceConfig, WorkloadConfig};
 use crate::http::ForecastAnswer;
 use crate::output::{ForecastFormat, forecast_table, plot, print_line, svg};
@@ -43,8 +44,15 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
     };
     let artifact = trained(&config, workload)?;
     let history = history::read(&config.source, workload).await?.series;
-    let forecaster = forecaster(artifact.as_ref(), &config, history.view())?;
-    let forecast = forecaster.forecast(history.view(), HORIZON)?;
+    let device = config.training.options().device;
+    let model = artifact.as_ref().map(ModelIdentity::of);
+    let (history, by, forecast) = ComputeThread::start("forecast")?
+        .run(move || {
+            let forecaster = forecaster(artifact.as_ref(), device, history.view())?;
+            let forecast = forecaster.forecast(history.view(), HORIZON)?;
+            anyhow::Ok((history, forecaster.name().to_owned(), forecast))
+        })
+        .await??;
     match args.format {
         ForecastFormat::Table => print_line(forecast_table(&forecast))?,
         ForecastFormat::Plot => print_line(plot(history.view(), &forecast))?,
@@ -55,8 +63,6 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
                 SourceConfig::File(_) => forecast.origin(),
                 SourceConfig::Prometheus { .. } => Clock::System.now(),
             };
-            let by = forecaster.name().to_owned();
-            let model = artifact.as_ref().map(ModelIdentity::of);
             let issued = Issued { forecast, by, model };
             let (namespace, name) = (workload.workload.namespace(), workload.workload.name());
             let answer = ForecastAnswer::new(namespace, name, &issued, now);
@@ -89,13 +95,11 @@ fn trained(config: &Config, workload: &WorkloadConfig) -> anyhow::Result<Option<
 /// The trained model, or else the network that ships with the program.
 fn forecaster(
     artifact: Option<&Artifact>,
-    config: &Config,
+    device: DeviceKind,
     history: SeriesView<'_>,
 ) -> anyhow::Result<Box<dyn Forecaster>> {
     Ok(match artifact {
-        Some(artifact) => {
-            Box::new(artifact.forecaster(&Device::open(config.training.options().device)?))
-        }
+        Some(artifact) => Box::new(artifact.forecaster(&Device::open(device)?)),
         None => Box::new(preset::lstm(&QuantileForecaster::embedded(), history, HORIZON)),
     })
 }

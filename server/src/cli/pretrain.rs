@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use forecast::{Series, SeriesView, Step};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use model::{ModelCard, Pretrained};
 use trainer::{PretrainingOptions, PretrainingProgress};
 
 use super::backtest::{HeldOutArgs, read_series};
+use super::progress::bar;
 use crate::output::print_line;
 
 /// Gradients take some 13 KB a window.
@@ -85,7 +86,7 @@ pub(super) fn run(args: &PretrainArgs) -> anyhow::Result<()> {
         ..Default::default()
     };
     let mut loss = f64::NAN;
-    let bar = progress(options.steps);
+    let bar = bar(options.steps, "training {bar:32} {percent:>3} %  {msg}  ({eta} left)");
     let weights = trainer::pretrain(&corpus, &options, &mut |progress| {
         loss = progress.loss;
         observe(&bar, progress)
@@ -124,14 +125,4 @@ fn observe(bar: &ProgressBar, progress: PretrainingProgress) -> ControlFlow<()> 
         eprintln!("training: step {done}/{of}, loss {loss:.4}");
     }
     ControlFlow::Continue(())
-}
-
-fn progress(steps: usize) -> ProgressBar {
-    let bar = ProgressBar::new(steps as u64);
-    let style =
-        ProgressStyle::with_template("training {bar:32} {percent:>3} %  {msg}  ({eta} left)");
-    if let Ok(style) = style {
-        bar.set_style(style.progress_chars("━╸─"));
-    }
-    bar
 }

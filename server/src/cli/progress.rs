@@ -8,6 +8,15 @@ use trainer::TrainingEvent;
 /// Where standard error is no terminal, a line is written every so many epochs.
 const EPOCHS_PER_LINE: usize = 10;
 
+/// A bar of `length`, drawn by indicatif's `template`.
+pub(super) fn bar(length: usize, template: &str) -> ProgressBar {
+    let bar = ProgressBar::new(length as u64);
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("━╸─"));
+    }
+    bar
+}
+
 /// Shows how far a training is, on standard error: a bar in a terminal, a line now and then in a
 /// log.
 #[derive(Debug)]
@@ -19,13 +28,7 @@ pub(super) struct TrainingProgress {
 impl TrainingProgress {
     /// Progress of at most `epochs` epochs.
     pub(super) fn new(epochs: usize) -> Self {
-        let bar = ProgressBar::new(0);
-        let style = ProgressStyle::with_template(
-            "training {bar:32} {percent:>3} %  {msg}  (at most {eta} left)",
-        );
-        if let Ok(style) = style {
-            bar.set_style(style.progress_chars("━╸─"));
-        }
+        let bar = bar(0, "training {bar:32} {percent:>3} %  {msg}  (at most {eta} left)");
         Self { bar, epochs }
     }
 

@@ -10,12 +10,13 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use forecast::backtest::TestPart;
 use forecast::{HORIZON, Series, SeriesId, Step};
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{Span, SpanRelativeTo};
 use model::{Pretrained, QuantileForecaster};
 
 use evaluation::{Evaluation, Refit};
 use method::Method;
+
+use super::progress::bar;
 
 /// Arguments of `backtest`.
 #[derive(Debug, Args)]
@@ -129,7 +130,8 @@ pub(super) fn run(args: &BacktestArgs) -> anyhow::Result<()> {
         Some(threads) => threads,
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
-    let bar = progress(series.len() * args.model.len());
+    let jobs = series.len() * args.model.len();
+    let bar = bar(jobs, "{bar:32} {pos}/{len}  {msg}  ({eta} left)");
     let results = evaluation.run(&series, &args.model, threads, &|name| {
         bar.set_message(name.to_owned());
         bar.inc(1);
@@ -187,13 +189,4 @@ pub(super) fn read_series(path: &std::path::Path, step: Step) -> anyhow::Result<
     let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into());
     let id = SeriesId::new(name).with_context(|| format!("{}: no name", path.display()))?;
     Ok(datasets::read_csv(path, id, step)?.series)
-}
-
-fn progress(jobs: usize) -> ProgressBar {
-    let bar = ProgressBar::new(jobs as u64);
-    let style = ProgressStyle::with_template("{bar:32} {pos}/{len}  {msg}  ({eta} left)");
-    if let Ok(style) = style {
-        bar.set_style(style.progress_chars("━╸─"));
-    }
-    bar
 }
