@@ -160,13 +160,18 @@ fn expected_need(
     };
     let expected = needs_of(policy, forecast, now);
     match expected {
-        Some(Expected { soon, peak, .. }) => reasons.push(Reason::ForecastPeak {
-            quantile: policy.quantile(),
-            load: peak.upper,
-            within: readiness_window(policy, forecast),
-            headroom: policy.spec().headroom,
-            replicas: soon,
-        }),
+        Some(Expected { soon, peak, .. }) => {
+            reasons.push(Reason::ForecastPeak {
+                quantile: policy.quantile(),
+                load: peak.upper,
+                within: readiness_window(policy, forecast),
+                headroom: policy.spec().headroom,
+                replicas: soon,
+            });
+            if !forecast.shares().is_empty() {
+                reasons.push(Reason::Carried { shares: forecast.shares().to_vec() });
+            }
+        }
         None => reasons.push(Reason::NoForecast { cause: FallbackCause::Stale }),
     }
     expected

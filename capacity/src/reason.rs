@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use forecast::Quantile;
+use forecast::{Quantile, Share};
 use jiff::SignedDuration;
 
 use crate::autoscaler::FallbackCause;
@@ -37,6 +37,11 @@ pub enum Reason {
         headroom: f64,
         /// What it needs, headroom included.
         replicas: u32,
+    },
+    /// The methods that the forecast was weighed together from, by their recent losses.
+    Carried {
+        /// The weightiest first.
+        shares: Vec<Share>,
     },
     /// The forecast comes from an earlier round.
     LastGoodForecast {
@@ -124,6 +129,7 @@ impl Reason {
             Self::LoadNow { .. } => "LoadNow",
             Self::LoadUnknown => "LoadUnknown",
             Self::ForecastPeak { .. } => "ForecastPeak",
+            Self::Carried { .. } => "Carried",
             Self::LastGoodForecast { .. } => "LastGoodForecast",
             Self::SeasonalForecast { .. } => "SeasonalForecast",
             Self::NoForecast { .. } => "NoForecast",
@@ -156,6 +162,7 @@ impl fmt::Display for Reason {
                 write!(f, "q{quantile} peaks at {load:.2} within {minutes} min, ")?;
                 write!(f, "with {percent:.0} % headroom needs {replicas}")
             }
+            Self::Carried { shares } => carried(f, shares),
             Self::LastGoodForecast { cause, age } => {
                 write!(f, "{cause}: using the forecast of {} min ago", age.as_mins())
             }
@@ -180,4 +187,20 @@ impl fmt::Display for Reason {
             }
         }
     }
+}
+
+/// A method with less of a forecast than this is not worth naming.
+const SHARE_SHOWN_MIN: f64 = 0.005;
+
+fn carried(f: &mut fmt::Formatter<'_>, shares: &[Share]) -> fmt::Result {
+    f.write_str("forecast by ")?;
+    let shown = shares.iter().filter(|share| share.weight >= SHARE_SHOWN_MIN);
+    for (i, Share { method, weight, loss }) in shown.enumerate() {
+        let comma = if i > 0 { ", " } else { "" };
+        write!(f, "{comma}{method} {:.0} %", 100.0 * weight)?;
+        if i > 0 {
+            write!(f, " (recent loss {loss:.2} of the best)")?;
+        }
+    }
+    Ok(())
 }

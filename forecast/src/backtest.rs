@@ -217,7 +217,7 @@ mod tests {
     fn nothing_after_an_origin_reaches_its_forecast() {
         struct Recording<'a>(&'a LastValue, std::sync::Mutex<Vec<Forecast>>);
         impl Forecaster for Recording<'_> {
-            fn name(&self) -> &str {
+            fn name(&self) -> &'static str {
                 "recording"
             }
             fn forecast(

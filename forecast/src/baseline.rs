@@ -34,7 +34,7 @@ impl SeasonalNaive {
 }
 
 impl Forecaster for SeasonalNaive {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "seasonal-naive"
     }
 
@@ -72,7 +72,7 @@ impl LastValue {
 }
 
 impl Forecaster for LastValue {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "naive"
     }
 

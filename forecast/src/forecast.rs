@@ -24,6 +24,10 @@ pub enum IntervalSource {
 }
 
 impl IntervalSource {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::ValidationResiduals, Self::TrainingResiduals, Self::Learned, Self::Recent];
+
     /// The label.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -86,9 +90,23 @@ pub enum ForecastError {
     },
 }
 
+/// What a method had to say in a forecast of several.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Share {
+    /// The method's name.
+    pub method: &'static str,
+    /// Its weight; those of a forecast sum up to one.
+    pub weight: f64,
+    /// Its recent loss, as a multiple of that of the best of them.
+    pub loss: f64,
+}
+
 /// A forecast of the next steps after its origin.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Forecast(ForecastParts);
+pub struct Forecast {
+    parts: ForecastParts,
+    shares: Vec<Share>,
+}
 
 impl Forecast {
     /// Checks that the parts fit together, are finite and do not cross.
@@ -123,7 +141,7 @@ impl Forecast {
                 }
             }
         }
-        Ok(Self(parts))
+        Ok(Self { parts, shares: Vec::new() })
     }
 
     /// Raises `peaks`, both `[quantiles][horizon]`, to what any distribution of peaks obeys: they do
@@ -138,60 +156,75 @@ impl Forecast {
         }
     }
 
+    /// The same forecast, weighed together from these methods.
+    #[must_use]
+    pub fn shared_by(mut self, mut shares: Vec<Share>) -> Self {
+        shares.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        self.shares = shares;
+        self
+    }
+
+    /// The methods that it was weighed together from, the weightiest first; none where it is the
+    /// word of one.
+    #[must_use]
+    pub fn shares(&self) -> &[Share] {
+        &self.shares
+    }
+
     /// The last time known when it was made.
     #[must_use]
     pub fn origin(&self) -> Timestamp {
-        self.0.origin
+        self.parts.origin
     }
 
     /// The sampling interval.
     #[must_use]
     pub fn step(&self) -> Step {
-        self.0.step
+        self.parts.step
     }
 
     /// The number of steps.
     #[must_use]
     pub fn horizon(&self) -> usize {
-        self.0.points.len()
+        self.parts.points.len()
     }
 
     /// The point forecast, nearest step first.
     #[must_use]
     pub fn points(&self) -> &[f64] {
-        &self.0.points
+        &self.parts.points
     }
 
     /// The levels it was made for.
     #[must_use]
     pub fn quantiles(&self) -> &Quantiles {
-        &self.0.quantiles
+        &self.parts.quantiles
     }
 
     /// The value of each quantile at each step: `[quantiles][horizon]`.
     #[must_use]
     pub fn paths(&self) -> &[Vec<f64>] {
-        &self.0.paths
+        &self.parts.paths
     }
 
     /// The quantiles of the highest value up to each step, where the method forecasts them:
     /// `[quantiles][horizon]`.
     #[must_use]
     pub fn peaks(&self) -> Option<&[Vec<f64>]> {
-        self.0.peaks.as_deref()
+        self.parts.peaks.as_deref()
     }
 
     /// What its quantiles were fitted on.
     #[must_use]
     pub fn interval(&self) -> IntervalSource {
-        self.0.interval
+        self.parts.interval
     }
 
     /// The time that the step `k` is about; the nearest step is 0.
     #[must_use]
     pub fn time_at(&self, k: usize) -> Timestamp {
         let count = i64::try_from(k).unwrap_or(i64::MAX).saturating_add(1);
-        self.0.step.offset(self.0.origin, count)
+        self.parts.step.offset(self.parts.origin, count)
     }
 
     /// The last time it says anything about.
@@ -207,7 +240,7 @@ impl Forecast {
     /// When `k` is not below [`Self::horizon`].
     #[must_use]
     pub fn quantile(&self, quantile: Quantile, k: usize) -> f64 {
-        self.0.quantiles.interpolate(quantile, |i| self.0.paths[i][k])
+        self.parts.quantiles.interpolate(quantile, |i| self.parts.paths[i][k])
     }
 
     /// The `quantile` of the highest value over the steps in `steps` that it has; `None` where it
@@ -217,9 +250,9 @@ impl Forecast {
     #[must_use]
     pub fn peak(&self, quantile: Quantile, steps: Range<usize>) -> Option<f64> {
         let steps = steps.start..steps.end.min(self.horizon());
-        if let (Some(peaks), 0, Some(last)) = (&self.0.peaks, steps.start, steps.end.checked_sub(1))
+        if let (Some(peaks), 0, Some(last)) = (&self.parts.peaks, steps.start, steps.end.checked_sub(1))
         {
-            return Some(self.0.quantiles.interpolate(quantile, |i| peaks[i][last]));
+            return Some(self.parts.quantiles.interpolate(quantile, |i| peaks[i][last]));
         }
         steps.map(|k| self.quantile(quantile, k)).reduce(f64::max)
     }

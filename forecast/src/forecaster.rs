@@ -12,7 +12,7 @@ use crate::step::Step;
 /// later: that is what makes a backtest honest.
 pub trait Forecaster: Send + Sync {
     /// The method's name, as it is shown: `reference`, `seasonal-naive`, `naive`.
-    fn name(&self) -> &str;
+    fn name(&self) -> &'static str;
 
     /// Forecasts `horizon` steps after the end of `history`.
     ///

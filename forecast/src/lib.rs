@@ -31,7 +31,7 @@ mod step;
 mod testing;
 pub mod windows;
 
-pub use forecast::{Forecast, ForecastError, ForecastParts, IntervalSource};
+pub use forecast::{Forecast, ForecastError, ForecastParts, IntervalSource, Share};
 pub use forecaster::{ForecastFailure, Forecaster, forecast_alone};
 pub use jiff::Timestamp;
 pub use quantile::{Quantile, QuantileError, Quantiles};

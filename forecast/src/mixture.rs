@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::LOOKBACK;
 use crate::accuracy;
-use crate::forecast::{Forecast, ForecastError, ForecastParts, IntervalSource};
+use crate::forecast::{Forecast, ForecastError, ForecastParts, IntervalSource, Share};
 use crate::forecaster::{ForecastFailure, Forecaster, forecast_alone};
 use crate::gaps::require_observed;
 use crate::quantile::{Quantile, Quantiles};
@@ -105,7 +105,7 @@ impl Mixture {
 }
 
 impl Forecaster for Mixture {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         self.name
     }
 
@@ -142,7 +142,7 @@ impl Forecaster for Mixture {
                 return self.methods[0].forecast(series.prefix(*origin), horizon);
             }
             let past: Vec<&Moment> = before(*origin).filter_map(|o| moment(&o)).collect();
-            Ok(Replay::of(now, &past).mix()?)
+            Ok(Replay::of(&self.methods, now, &past).mix()?)
         };
         origins.iter().map(mixed).collect()
     }
@@ -155,6 +155,8 @@ fn can_be_replayed(series: SeriesView<'_>, offset: usize) -> bool {
 
 /// What the methods that can be weighed say now, and said before.
 struct Replay<'a> {
+    /// `[methods]`
+    names: Vec<&'static str>,
     /// `[methods]`, the first of the mixture's among them.
     now: Vec<&'a Forecast>,
     /// What followed, latest first, and what each method had forecast: `[methods]`.
@@ -162,7 +164,7 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    fn of(now: &'a Moment, past: &[&'a Moment]) -> Self {
+    fn of(all: &[Arc<dyn Forecaster>], now: &'a Moment, past: &[&'a Moment]) -> Self {
         let known = |i: usize| past.iter().filter(|m| m.forecasts[i].is_some()).count();
         let weighed = |i: &usize| *i == 0 || known(*i) >= REPLAYED_MIN;
         let methods: Vec<usize> = (0..now.forecasts.len())
@@ -173,6 +175,7 @@ impl<'a> Replay<'a> {
             methods.iter().map(|&i| moment.forecasts[i].as_ref()).collect()
         };
         Self {
+            names: methods.iter().map(|&i| all[i].name()).collect(),
             now: said(now).unwrap_or_default(),
             past: past
                 .iter()
@@ -185,7 +188,8 @@ impl<'a> Replay<'a> {
     fn mix(&self) -> Result<Forecast, ForecastError> {
         let first = *self.now.first().ok_or(ForecastError::Empty)?;
         let (levels, horizon) = (first.quantiles(), first.horizon());
-        let weights = self.weights();
+        let shares = self.shares();
+        let weights: Vec<f64> = shares.iter().map(|share| share.weight).collect();
         let mut paths: Vec<Vec<f64>> = (0..levels.len())
             .map(|i| (0..horizon).map(|k| average(&self.now, &weights, i, k)).collect())
             .collect();
@@ -209,7 +213,7 @@ impl<'a> Replay<'a> {
         let points =
             (0..horizon).map(|k| levels.interpolate(Quantile::MEDIAN, |i| paths[i][k])).collect();
         let moved = !self.past.is_empty();
-        Forecast::new(ForecastParts {
+        let forecast = Forecast::new(ForecastParts {
             origin: first.origin(),
             step: first.step(),
             points,
@@ -217,11 +221,12 @@ impl<'a> Replay<'a> {
             paths,
             peaks,
             interval: if moved { IntervalSource::Recent } else { first.interval() },
-        })
+        })?;
+        Ok(forecast.shared_by(shares))
     }
 
-    /// The weight of each method; they sum up to one.
-    fn weights(&self) -> Vec<f64> {
+    /// The share of each method.
+    fn shares(&self) -> Vec<Share> {
         let mut losses = vec![0.0; self.now.len()];
         let mut share = 1.0;
         for (actuals, forecasts) in &self.past {
@@ -231,14 +236,16 @@ impl<'a> Replay<'a> {
             share *= DECAY;
         }
         let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
-        let raw = |loss: &f64| {
-            // Without a loss there is nothing to divide by, and nothing better.
-            let excess = if *loss == least { 0.0 } else { loss / least - 1.0 };
-            (-SHARPNESS * excess).exp()
+        // Without a loss there is nothing to divide by, and nothing better.
+        let relative = |loss: f64| if loss == least { 1.0 } else { loss / least };
+        let raw = |loss: f64| (-SHARPNESS * (relative(loss) - 1.0)).exp();
+        let sum: f64 = losses.iter().copied().map(raw).sum();
+        let share = |(&method, loss): (&&'static str, f64)| Share {
+            method,
+            weight: raw(loss) / sum,
+            loss: relative(loss),
         };
-        let raw: Vec<f64> = losses.iter().map(raw).collect();
-        let sum: f64 = raw.iter().sum();
-        raw.into_iter().map(|weight| weight / sum).collect()
+        self.names.iter().zip(losses).map(share).collect()
     }
 
     /// How far each level has to move, by the `error` of that level in each replayed forecast.

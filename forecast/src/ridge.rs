@@ -231,7 +231,7 @@ fn solve(
 }
 
 impl Forecaster for Ridge {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         Self::NAME
     }
 

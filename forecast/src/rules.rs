@@ -99,7 +99,7 @@ impl FittedRule {
 }
 
 impl Forecaster for FittedRule {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         self.name
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use forecast::scale::MinMaxScaler;
 use forecast::{HORIZON, SeriesId, Step};
 use safetensors::SafeTensors;
 use thiserror::Error;
@@ -11,12 +12,14 @@ use thiserror::Error;
 use crate::device::Device;
 use crate::digest::Digest;
 use crate::file::{
-    ARTIFACT_BYTES_MAX, read_limited, read_weights, serialize_weights, tensor_bytes, write_whole,
+    ARTIFACT_BYTES_MAX, TensorBytes, read_limited, read_weights, serialize_tensors, tensor_bytes,
+    write_whole,
 };
-use crate::forecaster::{LstmForecaster, PointForecaster};
+use crate::forecaster::{PointForecaster, ReferenceForecaster};
 use crate::manifest::Manifest;
+use crate::quantile::{QuantileConfig, QuantileForecaster};
 use crate::weights::Weights;
-use crate::wire::{ManifestWire, SCHEMA_VERSION, VersionWire};
+use crate::wire::{ManifestWire, NetworkSpec, SCHEMA_VERSION, SCHEMA_VERSION_MIN, VersionWire};
 
 /// File names are cut at this length; most file systems allow 255 bytes.
 const FILE_STEM_MAX: usize = 200;
@@ -29,7 +32,58 @@ pub struct Artifact {
     manifest: Manifest,
     /// The manifest as it stands in the file: numbers survive being printed and read only as text.
     text: String,
-    weights: Weights,
+    network: Network,
+}
+
+/// A trained network, by its kind.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Network {
+    /// The tutorial's, for the loads of one workload.
+    Reference {
+        /// The weights.
+        weights: Weights,
+        /// Fitted on the training part.
+        scaler: MinMaxScaler,
+    },
+    /// A quantile network, trained on, on one workload.
+    Lstm {
+        /// The weights.
+        weights: Weights<QuantileConfig>,
+    },
+}
+
+impl Network {
+    /// The name of the preset that forecasts with it.
+    #[must_use]
+    pub fn preset(&self) -> &'static str {
+        match self {
+            Self::Reference { .. } => ReferenceForecaster::NAME,
+            Self::Lstm { .. } => QuantileForecaster::NAME,
+        }
+    }
+
+    fn spec(&self) -> NetworkSpec {
+        match self {
+            Self::Reference { weights, scaler } => NetworkSpec::Reference(weights.config(), *scaler),
+            Self::Lstm { weights } => NetworkSpec::Lstm(weights.config()),
+        }
+    }
+
+    fn read(spec: NetworkSpec, file: &SafeTensors<'_>) -> Result<Self, String> {
+        Ok(match spec {
+            NetworkSpec::Reference(config, scaler) => {
+                Self::Reference { weights: read_weights(config, file)?, scaler }
+            }
+            NetworkSpec::Lstm(config) => Self::Lstm { weights: read_weights(config, file)? },
+        })
+    }
+
+    fn tensor_bytes(&self) -> Vec<TensorBytes> {
+        match self {
+            Self::Reference { weights, .. } => tensor_bytes(weights).collect(),
+            Self::Lstm { weights } => tensor_bytes(weights).collect(),
+        }
+    }
 }
 
 /// Why a manifest and weights are not an [`Artifact`].
@@ -70,7 +124,7 @@ pub enum LoadError {
     },
     /// Another version of the program wrote it.
     #[error(
-        "the model {path} has format version {found}, but this program reads version {SCHEMA_VERSION}: train it again, or use the program that made it"
+        "the model {path} has format version {found}, but this program reads versions {SCHEMA_VERSION_MIN} to {SCHEMA_VERSION}: train it again, or use the program that made it"
     )]
     OtherSchema {
         /// The file.
@@ -117,22 +171,19 @@ impl Artifact {
     ///
     /// # Errors
     /// When they do not fit together.
-    pub fn new(manifest: &Manifest, weights: Weights) -> Result<Self, ArtifactError> {
-        let wire = ManifestWire::from(manifest);
+    pub fn new(manifest: &Manifest, network: Network) -> Result<Self, ArtifactError> {
+        let wire = ManifestWire::new(manifest, network.spec());
         let text = serde_json::to_string(&wire).map_err(|e| ArtifactError(e.to_string()))?;
-        Self::from_text(text, weights).map_err(ArtifactError)
+        let (manifest, _) = parse_manifest(&text).map_err(ArtifactError)?;
+        Self::of(manifest, text, network).map_err(ArtifactError)
     }
 
-    fn from_text(text: String, weights: Weights) -> Result<Self, String> {
-        let manifest = parse_manifest(&text)?;
-        if weights.config() != manifest.network {
-            return Err("the weights are of another network".to_owned());
-        }
+    fn of(manifest: Manifest, text: String, network: Network) -> Result<Self, String> {
         if manifest.horizon != manifest.residuals.horizon() {
             let (horizon, given) = (manifest.horizon, manifest.residuals.horizon());
             return Err(format!("the horizon is {horizon}, but the intervals have {given} steps"));
         }
-        Ok(Self { manifest, text, weights })
+        Ok(Self { manifest, text, network })
     }
 
     /// The description.
@@ -147,16 +198,16 @@ impl Artifact {
         &self.text
     }
 
-    /// The weights.
+    /// The network.
     #[must_use]
-    pub fn weights(&self) -> &Weights {
-        &self.weights
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// SHA-256 of manifest and weights: two artifacts with one fingerprint are the same.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let bytes: Vec<_> = tensor_bytes(&self.weights).collect();
+        let bytes = self.network.tensor_bytes();
         content_digest(&self.text, bytes.iter().map(|(name, _, bytes)| (*name, bytes.as_slice())))
     }
 
@@ -178,11 +229,13 @@ impl Artifact {
         if fitted == HORIZON { Ok(()) } else { Err(LoadError::OtherHorizon { fitted }) }
     }
 
-    /// The network on `device`, ready to forecast.
+    /// The reference network on `device`, ready to forecast; `None` where the artifact has another.
     #[must_use]
-    pub fn forecaster(&self, device: &Device) -> LstmForecaster {
-        let points = PointForecaster::new(&self.weights, self.manifest.scaler, device);
-        LstmForecaster::from_parts(points, self.manifest.residuals.clone(), self.manifest.step)
+    pub fn reference(&self, device: &Device) -> Option<ReferenceForecaster> {
+        let Network::Reference { weights, scaler } = &self.network else { return None };
+        let points = PointForecaster::new(weights, *scaler, device);
+        let (residuals, step) = (self.manifest.residuals.clone(), self.manifest.step);
+        Some(ReferenceForecaster::from_parts(points, residuals, step))
     }
 
     /// Where the artifact of `series` lies in the folder `models`: what is not a letter, a digit,
@@ -223,7 +276,7 @@ impl Artifact {
             (MANIFEST_KEY.to_owned(), self.text.clone()),
             (DIGEST_KEY.to_owned(), self.fingerprint()),
         ]);
-        serialize_weights(&self.weights, metadata)
+        serialize_tensors(&self.network.tensor_bytes(), metadata)
     }
 
     /// Reads the artifact at `path`.
@@ -260,12 +313,12 @@ impl Artifact {
             return Err(damaged(&"its digest does not match its contents"));
         }
         let VersionWire { schema_version } = serde_json::from_str(text).map_err(|e| damaged(&e))?;
-        if schema_version != SCHEMA_VERSION {
+        if !(SCHEMA_VERSION_MIN..=SCHEMA_VERSION).contains(&schema_version) {
             return Err(Refusal::OtherSchema(schema_version));
         }
-        let manifest = parse_manifest(text).map_err(|e| damaged(&e))?;
-        let weights = read_weights(manifest.network, &file).map_err(|e| damaged(&e))?;
-        Self::from_text(text.clone(), weights).map_err(|e| damaged(&e))
+        let (manifest, spec) = parse_manifest(text).map_err(|e| damaged(&e))?;
+        let network = Network::read(spec, &file).map_err(|e| damaged(&e))?;
+        Self::of(manifest, text.clone(), network).map_err(|e| damaged(&e))
     }
 }
 
@@ -274,7 +327,7 @@ enum Refusal {
     Damaged(String),
 }
 
-fn parse_manifest(text: &str) -> Result<Manifest, String> {
+fn parse_manifest(text: &str) -> Result<(Manifest, NetworkSpec), String> {
     serde_json::from_str::<ManifestWire>(text).map_err(|e| e.to_string())?.parse()
 }
 

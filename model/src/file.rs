@@ -65,12 +65,14 @@ pub(crate) fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The contents of a file with these weights.
-pub(crate) fn serialize_weights<C: Layout>(
-    weights: &Weights<C>,
+/// Name, shape and little-endian bytes of a tensor.
+pub(crate) type TensorBytes = (&'static str, Vec<usize>, Vec<u8>);
+
+/// The contents of a file with these tensors.
+pub(crate) fn serialize_tensors(
+    tensors: &[TensorBytes],
     metadata: HashMap<String, String>,
 ) -> io::Result<Vec<u8>> {
-    let tensors: Vec<_> = tensor_bytes(weights).collect();
     let views: Result<Vec<_>, _> = tensors
         .iter()
         .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
@@ -78,10 +80,10 @@ pub(crate) fn serialize_weights<C: Layout>(
     views.and_then(|views| serialize(views, Some(metadata))).map_err(io::Error::other)
 }
 
-/// Name, shape and little-endian bytes of each tensor.
+/// The tensors of a network.
 pub(crate) fn tensor_bytes<C: Layout>(
     weights: &Weights<C>,
-) -> impl Iterator<Item = (&'static str, Vec<usize>, Vec<u8>)> {
+) -> impl Iterator<Item = TensorBytes> {
     weights.iter().map(|(name, shape, values)| {
         (name, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
     })

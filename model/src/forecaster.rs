@@ -22,14 +22,14 @@ const BATCH_MAX: usize = 512;
 /// A network without intervals: plain numbers in, plain numbers out.
 #[derive(Clone, Debug)]
 pub struct PointForecaster {
-    network: Network,
+    backend: Backend,
     config: NetworkConfig,
     scaler: MinMaxScaler,
 }
 
 /// A network where it is computed.
 #[derive(Clone, Debug)]
-enum Network {
+enum Backend {
     /// On the CPU, by our own kernels.
     Fused(Box<Autoregressor>),
     /// On any other device, by Burn.
@@ -40,14 +40,14 @@ impl PointForecaster {
     /// The network with these weights, on `device`.
     #[must_use]
     pub fn new(weights: &Weights, scaler: MinMaxScaler, device: &Device) -> Self {
-        let network = match device.kind().is_fused() {
-            true => Network::Fused(Box::new(Autoregressor::new(weights, Isa::best()))),
+        let backend = match device.kind().is_fused() {
+            true => Backend::Fused(Box::new(Autoregressor::new(weights, Isa::best()))),
             false => {
                 let network = ReferenceNetwork::new(weights, device.tensors());
-                Network::Burn(Box::new(network), device.clone())
+                Backend::Burn(Box::new(network), device.clone())
             }
         };
-        Self { network, config: weights.config(), scaler }
+        Self { backend, config: weights.config(), scaler }
     }
 
     /// The next `horizon` loads after each of `windows`, each of which is the last `lookback`
@@ -110,7 +110,7 @@ impl PointForecaster {
         let (lookback, batch) = (self.config.lookback, windows.len());
         let scaled = |t: usize| windows.iter().map(move |w| self.scaler.transform(w[t]) as f32);
         let known: Vec<f32> = (0..lookback).flat_map(scaled).collect();
-        let predicted = self.network.autoregress(known, batch, horizon)?;
+        let predicted = self.backend.autoregress(known, batch, horizon)?;
         let load = |k: usize, i: usize| {
             let load = self.scaler.inverse(f64::from(predicted[k * batch + i]));
             // A load is never negative; a value that is no number must not become zero.
@@ -124,7 +124,7 @@ impl PointForecaster {
     }
 }
 
-impl Network {
+impl Backend {
     /// From scaled windows `[lookback, batch]` to `[horizon, batch]`.
     fn autoregress(
         &self,
@@ -145,15 +145,15 @@ impl Network {
     }
 }
 
-/// A network with its intervals: the forecaster that is served.
+/// A reference network with its intervals.
 #[derive(Clone, Debug)]
-pub struct LstmForecaster {
+pub struct ReferenceForecaster {
     points: PointForecaster,
     residuals: ResidualQuantiles,
     step: Step,
 }
 
-impl LstmForecaster {
+impl ReferenceForecaster {
     /// The preset's name.
     pub const NAME: &str = "reference";
 
@@ -164,8 +164,8 @@ impl LstmForecaster {
     }
 }
 
-impl Forecaster for LstmForecaster {
-    fn name(&self) -> &str {
+impl Forecaster for ReferenceForecaster {
+    fn name(&self) -> &'static str {
         Self::NAME
     }
 

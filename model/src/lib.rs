@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!                          ┌▶ ReferenceNetwork  any device, by Burn ─┐
-//! NetworkConfig ─▶ Weights ┼▶ Autoregressor     CPU: forecasts ──────┴▶ LstmForecaster : Forecaster
+//! NetworkConfig ─▶ Weights ┼▶ Autoregressor     CPU: forecasts ──────┴▶ ReferenceForecaster : Forecaster
 //!                     ▲    └▶ FusedNetwork      CPU: gradients               ▲
 //!                     └──────────── Artifact (weights + Manifest, one file) ─┘
 //! ```
@@ -27,12 +27,12 @@ mod random;
 mod weights;
 mod wire;
 
-pub use artifact::{Artifact, ArtifactError, LoadError, SaveError};
+pub use artifact::{Artifact, ArtifactError, LoadError, Network, SaveError};
 pub use autoregressor::Autoregressor;
 pub use device::{Device, DeviceError, DeviceKind, DeviceKindError};
 pub use dropout::{DropoutMasks, TileMasks};
 pub use file::ARTIFACT_BYTES_MAX;
-pub use forecaster::{LstmForecaster, PointForecaster};
+pub use forecaster::{ReferenceForecaster, PointForecaster};
 pub use fused::{Adam, Isa, Peak};
 pub use fused_network::{BatchTile, FusedNetwork, Tile, Workspace};
 pub use lstm::Lstm;

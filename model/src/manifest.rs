@@ -1,13 +1,11 @@
 //! What an artifact says about itself.
 
 use forecast::accuracy::Scores;
-use forecast::scale::MinMaxScaler;
 use forecast::{ResidualQuantiles, SeriesId, SeriesView, Step, Timestamp};
 
 use crate::digest::Digest;
-use crate::network::NetworkConfig;
 
-/// The description of a trained network, and all it needs besides its weights.
+/// The description of a trained network.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Manifest {
     /// Version of the program that made it.
@@ -20,10 +18,6 @@ pub struct Manifest {
     pub step: Step,
     /// The number of steps it forecasts.
     pub horizon: usize,
-    /// The sizes of the network.
-    pub network: NetworkConfig,
-    /// Fitted on the training part.
-    pub scaler: MinMaxScaler,
     /// What it was trained on.
     pub data: DataSummary,
     /// The seed of weights, shuffling and dropout.
@@ -32,7 +26,10 @@ pub struct Manifest {
     pub training: TrainingSummary,
     /// How good it is.
     pub scores: ScoresSummary,
-    /// Its intervals.
+    /// Whether it was put into service although it did worse than what it was compared with.
+    pub forced: bool,
+    /// The errors, by horizon step, of forecasts on a part that its weights do not come from: the
+    /// intervals of the reference network, and what the errors in service are compared with.
     pub residuals: ResidualQuantiles,
 }
 
@@ -77,14 +74,16 @@ impl DataSummary {
     }
 }
 
-/// How a training went. Losses are mean squared errors of scaled values.
+/// How a training went. Losses are mean squared errors of scaled values for the reference network,
+/// mean pinball losses in units of each window's scale for the quantile network.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TrainingSummary {
     /// Epochs allowed.
     pub epochs_max: usize,
     /// Epochs run.
     pub epochs_run: usize,
-    /// The epoch whose weights were kept, counted from 1.
+    /// The epoch whose weights were kept, counted from 1; 0 where no epoch made those better that the
+    /// training started from.
     pub best_epoch: usize,
     /// Whether it ended before `epochs_max` because the validation loss no longer fell.
     pub stopped_early: bool,
@@ -107,8 +106,10 @@ pub struct TrainingSummary {
 /// Rolling-origin scores on the test part; `None` where nothing could be scored or fitted.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct ScoresSummary {
-    /// The network's.
+    /// The preset's with this network.
     pub model: Option<Scores>,
+    /// Those of what was in service before.
+    pub champion: Option<Scores>,
     /// Those of the value one day before.
     pub seasonal_naive: Option<Scores>,
 }

@@ -10,7 +10,8 @@ use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::file::{read_limited, read_weights, serialize_weights, write_whole};
+use crate::digest::Digest;
+use crate::file::{read_limited, read_weights, serialize_tensors, tensor_bytes, write_whole};
 use crate::quantile::QuantileConfig;
 use crate::weights::Weights;
 
@@ -125,7 +126,19 @@ impl Pretrained {
 
     fn to_bytes(&self) -> io::Result<Vec<u8>> {
         let card = serde_json::to_string(&self.card)?;
-        serialize_weights(&self.weights, HashMap::from([(CARD_KEY.to_owned(), card)]))
+        let tensors: Vec<_> = tensor_bytes(&self.weights).collect();
+        serialize_tensors(&tensors, HashMap::from([(CARD_KEY.to_owned(), card)]))
+    }
+
+    /// SHA-256 of card and weights: two networks with one fingerprint are the same.
+    ///
+    /// # Panics
+    /// Never: a card is always text.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let card = serde_json::to_string(&self.card).expect("a card is text and numbers");
+        let start = Digest::new().part(card.as_bytes());
+        tensor_bytes(&self.weights).fold(start, |digest, (_, _, bytes)| digest.part(&bytes)).finish()
     }
 
     /// What it was trained on and how.

@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::manifest::{DataSummary, Manifest, ScoresSummary, TrainingSummary};
 use crate::network::NetworkConfig;
+use crate::quantile::QuantileConfig;
 
-/// The version of the format that this program reads and writes.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
-/// The one kind of network.
-const NETWORK_KIND: &str = "reference";
+/// The version of the format that this program writes.
+pub(crate) const SCHEMA_VERSION: u32 = 2;
+/// The oldest version that it reads: without champions and forced promotions, reference networks
+/// only.
+pub(crate) const SCHEMA_VERSION_MIN: u32 = 1;
 /// A network wider than this is refused before memory is asked for it.
 const WIDTH_MAX: usize = 4096;
 
@@ -31,22 +33,25 @@ pub(crate) struct ManifestWire {
     step_seconds: u32,
     horizon: usize,
     network: NetworkWire,
-    scaler: ScalerWire,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scaler: Option<ScalerWire>,
     data: DataWire,
     seed: u64,
     training: TrainingWire,
     scores: ScoresSummaryWire,
+    #[serde(default)]
+    forced: bool,
     residuals: ResidualsWire,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NetworkWire {
-    kind: String,
-    lookback: usize,
-    hidden: usize,
-    dense: usize,
-    dropout: f64,
+#[serde(tag = "kind", deny_unknown_fields)]
+enum NetworkWire {
+    #[serde(rename = "reference")]
+    Reference { lookback: usize, hidden: usize, dense: usize, dropout: f64 },
+    // As `Pretrained::KIND`: which inputs and outputs it has.
+    #[serde(rename = "lstm-quantiles-1")]
+    Lstm { hidden: usize, dense: usize, dropout: f64 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,6 +91,8 @@ struct TrainingWire {
 #[serde(deny_unknown_fields)]
 struct ScoresSummaryWire {
     model: Option<ScoresWire>,
+    #[serde(default)]
+    champion: Option<ScoresWire>,
     seasonal_naive: Option<ScoresWire>,
 }
 
@@ -113,11 +120,28 @@ struct ResidualsWire {
     offsets: Vec<Vec<f64>>,
 }
 
-impl From<&Manifest> for ManifestWire {
-    fn from(manifest: &Manifest) -> Self {
-        let NetworkConfig { lookback, hidden, dense, dropout } = manifest.network;
-        let kind = NETWORK_KIND.to_owned();
+/// The sizes of a network, by its kind, and the scaler of one that has it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum NetworkSpec {
+    Reference(NetworkConfig, MinMaxScaler),
+    Lstm(QuantileConfig),
+}
+
+impl ManifestWire {
+    /// The manifest of a network.
+    pub(crate) fn new(manifest: &Manifest, network: NetworkSpec) -> Self {
+        let (network, scaler) = match network {
+            NetworkSpec::Reference(config, scaler) => {
+                let NetworkConfig { lookback, hidden, dense, dropout } = config;
+                let scaler = ScalerWire { min: scaler.min(), max: scaler.max() };
+                (NetworkWire::Reference { lookback, hidden, dense, dropout }, Some(scaler))
+            }
+            NetworkSpec::Lstm(QuantileConfig { hidden, dense, dropout }) => {
+                (NetworkWire::Lstm { hidden, dense, dropout }, None)
+            }
+        };
         let residuals = &manifest.residuals;
+        let scores = |scores: &Option<Scores>| scores.as_ref().map(Into::into);
         Self {
             schema_version: SCHEMA_VERSION,
             tool_version: manifest.tool_version.clone(),
@@ -125,15 +149,17 @@ impl From<&Manifest> for ManifestWire {
             series: manifest.series.as_str().to_owned(),
             step_seconds: manifest.step.seconds(),
             horizon: manifest.horizon,
-            network: NetworkWire { kind, lookback, hidden, dense, dropout },
-            scaler: ScalerWire { min: manifest.scaler.min(), max: manifest.scaler.max() },
+            network,
+            scaler,
             data: (&manifest.data).into(),
             seed: manifest.seed,
             training: (&manifest.training).into(),
             scores: ScoresSummaryWire {
-                model: manifest.scores.model.as_ref().map(Into::into),
-                seasonal_naive: manifest.scores.seasonal_naive.as_ref().map(Into::into),
+                model: scores(&manifest.scores.model),
+                champion: scores(&manifest.scores.champion),
+                seasonal_naive: scores(&manifest.scores.seasonal_naive),
             },
+            forced: manifest.forced,
             residuals: ResidualsWire {
                 source: residuals.source().as_str().to_owned(),
                 levels: residuals.quantiles().as_slice().iter().map(|q| q.level()).collect(),
@@ -141,29 +167,28 @@ impl From<&Manifest> for ManifestWire {
             },
         }
     }
-}
 
-impl ManifestWire {
-    /// The manifest, checked.
-    pub(crate) fn parse(self) -> Result<Manifest, String> {
-        Ok(Manifest {
+    /// The manifest and what it says of its network, checked.
+    pub(crate) fn parse(self) -> Result<(Manifest, NetworkSpec), String> {
+        let network = self.network.parse(self.scaler)?;
+        let manifest = Manifest {
             tool_version: self.tool_version,
             created: time("created", &self.created)?,
             series: SeriesId::new(self.series).map_err(|e| e.to_string())?,
             step: Step::from_seconds(self.step_seconds).map_err(|e| e.to_string())?,
             horizon: self.horizon,
-            network: self.network.parse()?,
-            scaler: MinMaxScaler::from_bounds(self.scaler.min, self.scaler.max)
-                .map_err(|e| e.to_string())?,
             data: self.data.parse()?,
             seed: self.seed,
             training: self.training.into(),
             scores: ScoresSummary {
                 model: self.scores.model.map(Into::into),
+                champion: self.scores.champion.map(Into::into),
                 seasonal_naive: self.scores.seasonal_naive.map(Into::into),
             },
+            forced: self.forced,
             residuals: self.residuals.parse()?,
-        })
+        };
+        Ok((manifest, network))
     }
 }
 
@@ -172,20 +197,39 @@ fn time(field: &str, text: &str) -> Result<Timestamp, String> {
 }
 
 impl NetworkWire {
-    fn parse(self) -> Result<NetworkConfig, String> {
-        let Self { kind, lookback, hidden, dense, dropout } = self;
-        if kind != NETWORK_KIND {
-            return Err(format!("the network kind {kind:?} is not known, only {NETWORK_KIND:?}"));
-        }
-        for (name, width) in [("lookback", lookback), ("hidden", hidden), ("dense", dense)] {
-            if !(1..=WIDTH_MAX).contains(&width) {
-                return Err(format!("{name} is {width}, expected 1 to {WIDTH_MAX}"));
+    fn parse(self, scaler: Option<ScalerWire>) -> Result<NetworkSpec, String> {
+        match self {
+            Self::Reference { lookback, hidden, dense, dropout } => {
+                let config = NetworkConfig { lookback, hidden, dense, dropout };
+                check_widths(&[("lookback", lookback), ("hidden", hidden), ("dense", dense)])?;
+                check_dropout(dropout)?;
+                let ScalerWire { min, max } = scaler.ok_or("the reference network has no scaler")?;
+                let scaler = MinMaxScaler::from_bounds(min, max).map_err(|e| e.to_string())?;
+                Ok(NetworkSpec::Reference(config, scaler))
+            }
+            Self::Lstm { hidden, dense, dropout } => {
+                check_widths(&[("hidden", hidden), ("dense", dense)])?;
+                check_dropout(dropout)?;
+                match scaler {
+                    None => Ok(NetworkSpec::Lstm(QuantileConfig { hidden, dense, dropout })),
+                    Some(_) => Err("a quantile network has no scaler".to_owned()),
+                }
             }
         }
-        if !(0.0..1.0).contains(&dropout) {
-            return Err(format!("dropout is {dropout}, expected at least 0 and below 1"));
-        }
-        Ok(NetworkConfig { lookback, hidden, dense, dropout })
+    }
+}
+
+fn check_widths(widths: &[(&str, usize)]) -> Result<(), String> {
+    match widths.iter().find(|(_, width)| !(1..=WIDTH_MAX).contains(width)) {
+        Some((name, width)) => Err(format!("{name} is {width}, expected 1 to {WIDTH_MAX}")),
+        None => Ok(()),
+    }
+}
+
+fn check_dropout(dropout: f64) -> Result<(), String> {
+    match (0.0..1.0).contains(&dropout) {
+        true => Ok(()),
+        false => Err(format!("dropout is {dropout}, expected at least 0 and below 1")),
     }
 }
 
@@ -268,7 +312,7 @@ impl From<ScoresWire> for Scores {
 
 impl ResidualsWire {
     fn parse(self) -> Result<ResidualQuantiles, String> {
-        let source = [IntervalSource::ValidationResiduals, IntervalSource::TrainingResiduals]
+        let source = IntervalSource::ALL
             .into_iter()
             .find(|source| source.as_str() == self.source)
             .ok_or_else(|| format!("the interval source {:?} is not known", self.source))?;

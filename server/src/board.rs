@@ -1,6 +1,7 @@
 //! What the control loops know, for everyone who asks: the HTTP answers read from here only.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -55,7 +56,7 @@ pub(crate) enum ModelState {
     Missing(String),
     /// There is one, but it cannot be used, and the reason.
     Refused(String),
-    /// One is being trained.
+    /// There is none, and one is being trained.
     Training {
         /// Epochs done.
         epoch: usize,
@@ -73,17 +74,36 @@ pub(crate) struct ModelIdentity {
     pub(crate) name: String,
     /// Hash of its manifest and weights.
     pub(crate) fingerprint: String,
-    /// When it was trained, RFC 3339.
-    pub(crate) created: String,
+    /// When it was trained, RFC 3339; `None` for the network that ships with the program.
+    pub(crate) created: Option<String>,
 }
 
 impl ModelIdentity {
     /// The identity of `artifact`.
     pub(crate) fn of(artifact: &model::Artifact) -> Self {
         Self {
-            name: model::LstmForecaster::NAME.to_owned(),
+            name: artifact.network().preset().to_owned(),
             fingerprint: artifact.fingerprint(),
-            created: artifact.manifest().created.to_string(),
+            created: Some(artifact.manifest().created.to_string()),
+        }
+    }
+
+    /// The identity of the network that ships with the program.
+    pub(crate) fn shipped() -> Self {
+        Self {
+            name: model::QuantileForecaster::NAME.to_owned(),
+            fingerprint: model::Pretrained::embedded().fingerprint(),
+            created: None,
+        }
+    }
+}
+
+impl fmt::Display for ModelIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, fingerprint, created } = self;
+        match created {
+            Some(created) => write!(f, "{name} {fingerprint}, trained {created}"),
+            None => write!(f, "{name} {fingerprint}, shipped with the program"),
         }
     }
 }

@@ -18,7 +18,6 @@ mod http;
 mod logging;
 mod metrics;
 mod output;
-mod preset;
 mod service;
 
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ use rand::Rng;
 
 use crate::batches::Examples;
 use crate::burn_engine::BurnEngine;
-use crate::config::{TrainingConfig, TrainingOptions};
+use crate::config::TrainingOptions;
 use crate::engine::Engine;
 use crate::error::TrainingError;
 use crate::event::TrainingEvent;
@@ -42,11 +42,10 @@ pub(crate) fn tell(observer: &mut Observer<'_>, event: TrainingEvent) -> Result<
 pub(crate) fn fit(
     train: &Examples,
     validation: &Examples,
-    config: &TrainingConfig,
+    options: &TrainingOptions,
     device: &Device,
     observer: &mut Observer<'_>,
 ) -> Result<Fitted, TrainingError> {
-    let options = config.options();
     let weights = Weights::initial(options.network, options.seed);
     if device.kind().is_fused() {
         let shared = Shared::new(options, train, validation, &weights);
@@ -63,10 +62,10 @@ pub(crate) fn fit(
 }
 
 /// The best epoch so far.
-struct Best {
-    epoch: usize,
-    validation_loss: f64,
-    weights: [Vec<f32>; TENSORS],
+pub(crate) struct Best {
+    pub(crate) epoch: usize,
+    pub(crate) validation_loss: f64,
+    pub(crate) weights: [Vec<f32>; TENSORS],
 }
 
 fn epochs(

@@ -1,9 +1,11 @@
-//! Fits, stops early, calibrates and scores a network, and hands back an artifact.
+//! Trains networks, measures them against what is in service, and hands back artifacts.
 //!
 //! ```text
-//! series ─▶ split ─▶ scaler, windows (train) ─▶ fit ◀─ windows (validation) stop it
-//!                                                │
-//!               artifact ◀─ scores (test) ◀─ intervals (validation)
+//! series ─▶ split ─▶ fit on the training part ◀─ the validation part stops it
+//!                      │ lstm: fine_tune from the network that ships, on the quantile_engine
+//!                      │ reference: fit from random weights, on the fused_engine or Burn's
+//!                      ▼
+//!                  contender ─▶ evaluation: residuals (validation), scores (test) ─▶ promotion ─▶ artifact
 //! ```
 //!
 //! Nothing of the test part reaches weights, scaler or intervals. What is absent on purpose: no
@@ -12,18 +14,28 @@
 mod batches;
 mod burn_engine;
 mod config;
+mod contender;
 mod engine;
 mod error;
+mod evaluation;
 mod event;
+mod fine_tune;
 mod fit;
 mod fused_engine;
+mod lstm;
 mod pretrain;
+mod promotion;
+mod quantile_engine;
+mod reference;
 mod team;
 mod tiles;
 mod train;
 
-pub use config::{TrainingConfig, TrainingConfigError, TrainingOptions};
+pub use config::{Preset, TrainingConfig, TrainingConfigError, TrainingOptions};
+pub use contender::{Contender, LstmNetworks};
 pub use error::TrainingError;
 pub use event::TrainingEvent;
-pub use pretrain::{PretrainingOptions, PretrainingProgress, pretrain};
-pub use train::{Trained, train};
+pub use pretrain::{PretrainingProgress, pretrain};
+pub use promotion::{Defeat, Promotion};
+pub use quantile_engine::QuantileOptions;
+pub use train::{InService, Trained, train};

@@ -1,52 +1,64 @@
 //! From a history to an artifact, in order.
 
-use std::ops::Range;
 use std::time::Instant;
 
-use forecast::accuracy::Reference;
-use forecast::backtest::{Backtest, Plan};
-use forecast::baseline::SeasonalNaive;
-use forecast::gaps::Filled;
-use forecast::scale::MinMaxScaler;
 use forecast::split::{Shares, Split};
-use forecast::windows::Windows;
-use forecast::{
-    Forecaster, HORIZON, IntervalSource, Quantile, Quantiles, ResidualQuantiles, SeriesView,
-    Timestamp,
-};
+use forecast::{HORIZON, LOOKBACK, ResidualQuantiles, SeriesView, Timestamp};
 use model::{
-    Artifact, DataSummary, Device, LstmForecaster, Manifest, PointForecaster, ScoresSummary,
-    TrainingSummary,
+    Artifact, DataSummary, Device, Manifest, Network, Pretrained, ScoresSummary, TrainingSummary,
 };
-use tracing::debug;
 
-use crate::batches::Examples;
-use crate::config::TrainingConfig;
+use crate::config::{Preset, TrainingConfig};
+use crate::contender::Contender;
 use crate::error::TrainingError;
+use crate::evaluation::Evaluation;
 use crate::event::TrainingEvent;
-use crate::fit::{Fitted, Observer, fit, tell};
+use crate::fit::{Observer, tell};
+use crate::promotion::Promotion;
+use crate::{lstm, reference};
 
 /// What a training yields.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Trained {
-    /// The network, its intervals and its scores; not yet saved.
+    /// The network, its residuals and its scores; not yet saved.
     pub artifact: Artifact,
     /// Which part of the history served what, by offset from its first value.
     pub split: Split,
+    /// Whether it may go into service.
+    pub promotion: Promotion,
 }
 
-/// Trains the reference network on `history`.
+/// What a challenger is measured against before it goes into service.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InService<'a> {
+    /// The artifact that is in service; `None` where the network that ships is.
+    pub champion: Option<&'a Artifact>,
+    /// Whether the challenger takes its place although it is worse.
+    pub force: bool,
+}
+
+/// A network that was fitted on the training part, and that the validation part has stopped.
+pub(crate) struct Challenger {
+    pub(crate) network: Network,
+    pub(crate) contender: Contender,
+    pub(crate) residuals: ResidualQuantiles,
+    pub(crate) training: TrainingSummary,
+}
+
+/// Trains the network of `config`'s preset on `history`, and measures it against `in_service`.
 ///
-/// Scaler and weights come from the first eight tenths; the ninth stops the training and gives the
-/// intervals; the last is only scored on. The same history, configuration and device yield the same
+/// Weights and scaler come from the first eight tenths; the ninth stops the training and gives the
+/// residuals; the last is only scored on. The same history, configuration and device yield the same
 /// weights.
 ///
 /// # Errors
-/// When the history is too short, constant or too gapped, the loss diverges, the device fails, or
-/// the observer breaks, which is noticed within one batch of training or portion of evaluation.
+/// When the history is too short, too gapped or, for the reference network, constant, the loss
+/// diverges, the device fails, or the observer breaks, which is noticed within one batch of training or
+/// portion of evaluation.
 pub fn train(
     history: SeriesView<'_>,
     config: &TrainingConfig,
+    in_service: InService<'_>,
     created: Timestamp,
     observer: &mut Observer<'_>,
 ) -> Result<Trained, TrainingError> {
@@ -56,150 +68,71 @@ pub fn train(
     // Without the gaps at either end, offsets of the series and of the filled series are the same.
     let series = history.to_series()?;
     let view = series.view();
-    let lookback = options.network.lookback;
+    let lookback = match options.preset {
+        Preset::Lstm => LOOKBACK,
+        Preset::Reference => options.network.lookback,
+    };
     let split = Split::chronological(view.len(), Shares::TENTHS, lookback + HORIZON)?;
-    let observed: Vec<f64> =
-        view.prefix(split.train.end).values().iter().flatten().copied().collect();
-    let scaler = MinMaxScaler::fit(&observed)?;
-    let (training, validation) = examples(view, &split, lookback, &scaler)?;
-    let windows = training.len();
     let evaluation = Evaluation { view, split: &split, lookback };
-    evaluation.require_origins()?;
-    tell(observer, TrainingEvent::Started { windows, epochs: options.epochs })?;
-    let fitting = Instant::now();
-    let fitted = fit(&training, &validation, config, &device, observer)?;
-    let seconds = fitting.elapsed().as_secs_f64();
-    debug!(seconds, epochs = fitted.train_loss.len(), best = fitted.best_epoch, "fitted");
-
-    let points = PointForecaster::new(&fitted.weights, scaler, &device);
-    let residuals = evaluation.calibrate(points.clone(), observer)?;
-    let forecaster = LstmForecaster::from_parts(points, residuals.clone(), view.step());
+    let mut challenger = match options.preset {
+        Preset::Lstm => lstm::fit(&evaluation, options, observer)?,
+        Preset::Reference => reference::fit(&evaluation, options, &device, observer)?,
+    };
+    let champion = champion(in_service.champion, options.preset, &device);
+    let mut scores = ScoresSummary {
+        model: evaluation.score(&challenger.contender, observer)?,
+        champion: match &champion {
+            Some(champion) => evaluation.score(champion, observer)?,
+            None => None,
+        },
+        seasonal_naive: evaluation.score_seasonal(observer)?,
+    };
+    let worse = scores.model.zip(scores.champion).is_some_and(|(ours, theirs)| ours.mae > theirs.mae);
+    if worse && in_service.champion.is_none() && options.preset == Preset::Lstm && !in_service.force {
+        // The network that ships is in service as it is: it is what the artifact holds, with its scores.
+        challenger = unchanged(&evaluation, challenger, observer)?;
+        scores.model = scores.champion;
+    }
+    let promotion = Promotion::judge(&scores, in_service.force);
     let manifest = Manifest {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         created,
         series: view.id().clone(),
         step: view.step(),
         horizon: HORIZON,
-        network: options.network,
-        scaler,
         data: DataSummary::of(view, &config.fingerprint_text()),
         seed: options.seed,
-        training: summary(&fitted, config, windows, seconds),
-        scores: evaluation.score(&forecaster, observer)?,
-        residuals,
+        training: challenger.training,
+        scores,
+        forced: matches!(promotion, Promotion::Forced(_)),
+        residuals: challenger.residuals,
     };
-    let (epochs, best_epoch) = (fitted.train_loss.len(), fitted.best_epoch);
-    let artifact = Artifact::new(&manifest, fitted.weights)?;
+    let TrainingSummary { epochs_run: epochs, best_epoch, .. } = manifest.training;
+    let artifact = Artifact::new(&manifest, challenger.network)?;
     let seconds = started.elapsed().as_secs_f64();
     tell(observer, TrainingEvent::Finished { epochs, best_epoch, seconds })?;
-    Ok(Trained { artifact, split })
+    Ok(Trained { artifact, split, promotion })
 }
 
-/// The windows of the training and of the validation part, scaled.
-fn examples(
-    view: SeriesView<'_>,
-    split: &Split,
-    lookback: usize,
-    scaler: &MinMaxScaler,
-) -> Result<(Examples, Examples), TrainingError> {
-    let filled = Filled::from_view(view);
-    let part = |part, range| {
-        let windows = Windows::over(&filled, range, lookback, 1);
-        if windows.is_empty() {
-            return Err(TrainingError::NoWindows { part, needed: lookback + 1 });
-        }
-        Ok(Examples::scale(&windows, lookback, scaler))
-    };
-    Ok((part("training", split.train.clone())?, part("validation", split.validation.clone())?))
-}
-
-/// Forecasts on the parts that the weights do not come from.
-struct Evaluation<'a> {
-    view: SeriesView<'a>,
-    split: &'a Split,
-    lookback: usize,
-}
-
-impl Evaluation<'_> {
-    /// Refuses a history whose intervals could not be fitted, before it is trained on.
-    fn require_origins(&self) -> Result<(), TrainingError> {
-        match self.plan(&self.split.validation).origins(self.view).next() {
-            Some(_) => Ok(()),
-            None => Err(TrainingError::NoOrigins { horizon: HORIZON, lookback: self.lookback }),
-        }
-    }
-
-    /// Forecasts at every origin of a part.
-    fn plan(&self, part: &Range<usize>) -> Plan {
-        Plan { range: part.clone(), horizon: HORIZON, stride: 1, lookback: self.lookback }
-    }
-
-    /// Intervals from the errors on the validation part.
-    fn calibrate(
-        &self,
-        points: PointForecaster,
-        observer: &mut Observer<'_>,
-    ) -> Result<ResidualQuantiles, TrainingError> {
-        let source = IntervalSource::ValidationResiduals;
-        // Without width, since the widths are what is asked for.
-        let median = Quantiles::new(vec![Quantile::MEDIAN]);
-        let median = median.expect("one quantile is enough");
-        let none = ResidualQuantiles::from_offsets(median, vec![vec![0.0; HORIZON]], source)?;
-        let forecaster = LstmForecaster::from_parts(points, none, self.view.step());
-        let backtest = self.run(&forecaster, &self.split.validation, observer)?;
-        let residuals = backtest.residuals(HORIZON);
-        Ok(ResidualQuantiles::fit(&residuals, Quantiles::standard(), source)?)
-    }
-
-    /// Scores on the test part: the network's, and those of the value one day before.
-    fn score(
-        &self,
-        forecaster: &LstmForecaster,
-        observer: &mut Observer<'_>,
-    ) -> Result<ScoresSummary, TrainingError> {
-        let reference = Reference::from_training(self.view.prefix(self.split.train.end));
-        let test = &self.split.test;
-        let model = self.run(forecaster, test, observer)?.scores(&reference);
-        let known = self.view.prefix(test.start);
-        // With under a day of history there is no day before; its scores are absent then.
-        let seasonal_naive = match SeasonalNaive::fit(known, known.step().per_day(), HORIZON) {
-            Ok(seasonal) => self.run(&seasonal, test, observer)?.scores(&reference),
-            Err(_) => None,
-        };
-        Ok(ScoresSummary { model, seasonal_naive })
-    }
-
-    /// Forecasts at every origin of a part, telling of each portion.
-    fn run(
-        &self,
-        forecaster: &dyn Forecaster,
-        part: &Range<usize>,
-        observer: &mut Observer<'_>,
-    ) -> Result<Backtest, TrainingError> {
-        let mut watch = |done, of| tell(observer, TrainingEvent::Evaluated { done, of });
-        self.plan(part).run_watched(forecaster, self.view, &mut watch)
+/// What is in service now. A workload without an artifact is forecast by the network that ships; who
+/// asks for the reference network all the same has decided against that one.
+fn champion(artifact: Option<&Artifact>, preset: Preset, device: &Device) -> Option<Contender> {
+    match (artifact, preset) {
+        (Some(artifact), _) => Some(Contender::of(artifact, device)),
+        (None, Preset::Lstm) => Some(Contender::shipped()),
+        (None, Preset::Reference) => None,
     }
 }
 
-fn summary(
-    fitted: &Fitted,
-    config: &TrainingConfig,
-    windows: usize,
-    seconds: f64,
-) -> TrainingSummary {
-    let options = config.options();
-    let epochs_run = fitted.train_loss.len();
-    TrainingSummary {
-        epochs_max: options.epochs,
-        epochs_run,
-        best_epoch: fitted.best_epoch,
-        stopped_early: fitted.stopped_early,
-        train_loss: fitted.train_loss.clone(),
-        validation_loss: fitted.validation_loss.clone(),
-        seconds,
-        windows,
-        windows_per_second: (windows * epochs_run) as f64 / seconds.max(f64::MIN_POSITIVE),
-        device: options.device.to_string(),
-        threads: fitted.threads,
-    }
+/// The network that ships in the place of one that has learned nothing of use.
+fn unchanged(
+    evaluation: &Evaluation<'_>,
+    challenger: Challenger,
+    observer: &mut Observer<'_>,
+) -> Result<Challenger, TrainingError> {
+    let contender = Contender::shipped();
+    let residuals = evaluation.residuals_of(&contender, observer)?;
+    let weights = Pretrained::embedded().weights().clone();
+    let training = TrainingSummary { best_epoch: 0, ..challenger.training };
+    Ok(Challenger { network: Network::Lstm { weights }, contender, residuals, training })
 }

@@ -22,6 +22,7 @@ use crate::weights::Weights;
 /// A quantile network that forecasts any series.
 #[derive(Clone, Debug)]
 pub struct QuantileForecaster {
+    name: &'static str,
     network: Arc<QuantileNetwork>,
     stepper: Arc<QuantileStepper>,
 }
@@ -30,14 +31,17 @@ pub struct QuantileForecaster {
 const TILE_MIN: usize = 12;
 
 impl QuantileForecaster {
-    /// The preset's name.
+    /// The name of the network that ships, and of the preset that rests on it.
     pub const NAME: &str = "lstm";
+    /// The name of one that was trained on, on a workload's own history.
+    pub const FINE_TUNED: &str = "lstm-fine-tuned";
 
     /// The network with these weights, on the CPU.
     #[must_use]
     pub fn new(weights: &Weights<QuantileConfig>) -> Self {
         let isa = Isa::best();
         Self {
+            name: Self::NAME,
             network: Arc::new(QuantileNetwork::new(weights, isa)),
             stepper: Arc::new(QuantileStepper::new(weights, isa)),
         }
@@ -48,11 +52,17 @@ impl QuantileForecaster {
     pub fn embedded() -> Self {
         Self::new(Pretrained::embedded().weights())
     }
+
+    /// The same network under another name, to be told apart in a mixture.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
 }
 
 impl Forecaster for QuantileForecaster {
-    fn name(&self) -> &str {
-        Self::NAME
+    fn name(&self) -> &'static str {
+        self.name
     }
 
     fn forecast(

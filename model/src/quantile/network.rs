@@ -87,7 +87,8 @@ impl QuantileWorkspace {
         &self.ahead[k].heads[lane]
     }
 
-    /// The mean pinball loss of each window of the last gradients, in units of its scale.
+    /// The mean pinball loss of each window of the last gradients or evaluation, in units of its
+    /// scale.
     #[must_use]
     pub fn losses(&self) -> &[f32; LANES] {
         &self.losses
@@ -147,9 +148,27 @@ impl QuantileNetwork {
         }
     }
 
+    /// Its sizes.
+    #[must_use]
+    pub fn config(&self) -> QuantileConfig {
+        self.config
+    }
+
     /// Forecasts the windows, without dropout; the workspace has what came out.
     pub fn forecast(&self, tile: &QuantileTile, workspace: &mut QuantileWorkspace) {
         self.forward(tile, workspace, false);
+    }
+
+    /// Computes the losses of the windows, without dropout; [`QuantileWorkspace::losses`] has them.
+    pub fn evaluate(&self, tile: &QuantileTile, workspace: &mut QuantileWorkspace) {
+        self.forward(tile, workspace, false);
+        let QuantileWorkspace { ahead, losses, .. } = workspace;
+        *losses = [0.0; LANES];
+        for (k, ahead) in ahead.iter().enumerate() {
+            for (lane, window) in tile.windows.iter().enumerate() {
+                losses[lane] += loss(window, &ahead.heads[lane], k).0;
+            }
+        }
     }
 
     /// Adds the gradients of Σ weight × loss over the windows to `gradients`, in the shapes of

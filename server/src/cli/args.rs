@@ -69,10 +69,12 @@ pub(super) struct ModelArgs {
 }
 
 /// The networks that can be trained.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum Preset {
+    /// The network that ships with the program, trained on, on the workload's history, and weighed
+    /// together with ridge and seasonal naive.
+    Lstm,
     /// LSTM 50, LSTM 50, dense 25, dense 1, as in the field's tutorials.
-    #[default]
     Reference,
 }
 
@@ -131,13 +133,17 @@ impl PolicyArgs {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Training")]
 pub(super) struct TrainingArgs {
-    /// The network and its recipe.
-    #[arg(long, value_enum, default_value_t)]
-    pub(super) preset: Preset,
-    /// Passes over the training windows, at most [default: 50].
+    /// The network and its recipe [default: lstm].
+    #[arg(long, value_enum)]
+    pub(super) preset: Option<Preset>,
+    /// Start the preset lstm from random weights rather than from the network that ships.
+    #[arg(long)]
+    pub(super) from_scratch: bool,
+    /// Passes over the training windows, or for the preset lstm rounds of thirty steps, at most
+    /// [default: 8 for lstm, 50 for reference and from scratch].
     #[arg(long, value_name = "N")]
     pub(super) epochs: Option<usize>,
-    /// Train for all epochs, whatever the validation loss does.
+    /// Train for all epochs and keep the last weights, whatever the validation loss does.
     #[arg(long)]
     pub(super) no_early_stopping: bool,
     /// The seed of weights, shuffling and dropout: one seed, one model [default: 42].
@@ -175,7 +181,14 @@ pub(super) fn raw_config(
     if let Some(threads) = training.threads {
         raw.training.threads = Some(unlocated(threads));
     }
-    let Preset::Reference = training.preset;
+    if let Some(preset) = training.preset {
+        let name = match preset {
+            Preset::Lstm => trainer::Preset::Lstm,
+            Preset::Reference => trainer::Preset::Reference,
+        };
+        raw.training.preset = Some(unlocated(name.as_str().to_owned()));
+    }
+    raw.training.from_scratch |= training.from_scratch;
     Ok((raw, origin))
 }
 

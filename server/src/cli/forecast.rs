@@ -1,8 +1,11 @@
 //! `forecast`: one forecast, from an artifact or without any training, as table, plot or JSON.
 
+use std::sync::Arc;
+
 use clap::Args;
 use forecast::{Forecaster, HORIZON, SeriesView};
-use model::{Artifact, Device, DeviceKind, LoadError, QuantileForecaster};
+use model::{Artifact, Device, DeviceKind, LoadError};
+use trainer::Contender;
 
 use super::args::{ModelArgs, SourceArgs, TrainingArgs, config};
 use super::history;
@@ -12,7 +15,6 @@ use crate::compute::ComputeThread;
 use crate::config::{Config, SourceConfig, WorkloadConfig};
 use crate::http::ForecastAnswer;
 use crate::output::{ForecastFormat, forecast_table, plot, print_line, svg};
-use crate::preset;
 
 /// Arguments of `forecast`.
 #[derive(Debug, Args)]
@@ -45,7 +47,7 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
     let artifact = trained(&config, workload)?;
     let history = history::read(&config.source, workload).await?.series;
     let device = config.training.options().device;
-    let model = artifact.as_ref().map(ModelIdentity::of);
+    let model = artifact.as_ref().map_or_else(ModelIdentity::shipped, ModelIdentity::of);
     let (history, by, forecast) = ComputeThread::start("forecast")?
         .run(move || {
             let forecaster = forecaster(artifact.as_ref(), device, history.view())?;
@@ -63,7 +65,7 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
                 SourceConfig::File(_) => forecast.origin(),
                 SourceConfig::Prometheus { .. } => Clock::System.now(),
             };
-            let issued = Issued { forecast, by, model };
+            let issued = Issued { forecast, by, model: Some(model) };
             let (namespace, name) = (workload.workload.namespace(), workload.workload.name());
             let answer = ForecastAnswer::new(namespace, name, &issued, now);
             print_line(serde_json::to_string_pretty(&answer)?)?;
@@ -97,9 +99,10 @@ fn forecaster(
     artifact: Option<&Artifact>,
     device: DeviceKind,
     history: SeriesView<'_>,
-) -> anyhow::Result<Box<dyn Forecaster>> {
-    Ok(match artifact {
-        Some(artifact) => Box::new(artifact.forecaster(&Device::open(device)?)),
-        None => Box::new(preset::lstm(&QuantileForecaster::embedded(), history, HORIZON)),
-    })
+) -> anyhow::Result<Arc<dyn Forecaster>> {
+    let contender = match artifact {
+        Some(artifact) => Contender::of(artifact, &Device::open(device)?),
+        None => Contender::shipped(),
+    };
+    Ok(contender.fit(history, HORIZON))
 }

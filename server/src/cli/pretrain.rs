@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use clap::Args;
 use forecast::{Series, SeriesView, Step};
 use indicatif::ProgressBar;
-use model::{ModelCard, Pretrained};
-use trainer::{PretrainingOptions, PretrainingProgress};
+use model::{ModelCard, Pretrained, QuantileConfig};
+use trainer::{PretrainingProgress, QuantileOptions};
 
 use super::backtest::{HeldOutArgs, read_series};
 use super::progress::bar;
@@ -39,13 +39,13 @@ pub(crate) struct PretrainArgs {
     #[command(flatten)]
     held_out: HeldOutArgs,
     /// Steps of training; a thousand take some 40 s on one core.
-    #[arg(long, default_value_t = PretrainingOptions::default().steps, value_name = "N")]
+    #[arg(long, default_value_t = QuantileOptions::default().steps, value_name = "N")]
     steps: usize,
     /// Windows of a step.
-    #[arg(long, default_value_t = PretrainingOptions::default().batch, value_name = "N")]
+    #[arg(long, default_value_t = QuantileOptions::default().batch, value_name = "N")]
     batch: usize,
     /// Seed of weights, windows and dropout.
-    #[arg(long, default_value_t = PretrainingOptions::default().seed, value_name = "N")]
+    #[arg(long, default_value_t = QuantileOptions::default().seed, value_name = "N")]
     seed: u64,
     /// Sampling interval of the histories, in seconds.
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
@@ -76,7 +76,8 @@ pub(super) fn run(args: &PretrainArgs) -> anyhow::Result<()> {
     let known = |series: &'_ Series| test.of(series.view().len()).start;
     let corpus: Vec<SeriesView<'_>> =
         series.iter().map(|series| series.view().prefix(known(series))).collect();
-    let options = PretrainingOptions {
+    let network = QuantileConfig::STANDARD;
+    let options = QuantileOptions {
         steps: args.steps,
         batch: args.batch,
         seed: args.seed,
@@ -87,7 +88,7 @@ pub(super) fn run(args: &PretrainArgs) -> anyhow::Result<()> {
     };
     let mut loss = f64::NAN;
     let bar = bar(options.steps, "training {bar:32} {percent:>3} %  {msg}  ({eta} left)");
-    let weights = trainer::pretrain(&corpus, &options, &mut |progress| {
+    let weights = trainer::pretrain(&corpus, network, &options, &mut |progress| {
         loss = progress.loss;
         observe(&bar, progress)
     })?;
@@ -95,9 +96,9 @@ pub(super) fn run(args: &PretrainArgs) -> anyhow::Result<()> {
     let card = ModelCard {
         kind: Pretrained::KIND.to_owned(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        hidden: options.network.hidden,
-        dense: options.network.dense,
-        dropout: options.network.dropout,
+        hidden: network.hidden,
+        dense: network.dense,
+        dropout: network.dropout,
         step_seconds: step.seconds(),
         series: series.iter().map(|series| series.id().to_string()).collect(),
         held_out: args.held_out.to_string(),

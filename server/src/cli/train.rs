@@ -1,16 +1,20 @@
 //! `train`: history → artifact, for one workload or all of a configuration.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use clap::Args;
 use forecast::Series;
-use model::{Artifact, DeviceKind, Isa, Manifest, Peak};
+use model::{Artifact, DeviceKind, Isa, LoadError, Network, Peak};
 use serde_json::json;
+use trainer::{InService, Promotion, Trained};
 
 use super::args::{ModelArgs, SourceArgs, TrainingArgs, config};
 use super::history;
 use super::progress::TrainingProgress;
 use crate::clock::Clock;
 use crate::compute::ComputeThread;
+use crate::config::WorkloadConfig;
 use crate::output::{Format, causes, print_line, scores_table};
 
 /// Arguments of `train`.
@@ -27,6 +31,10 @@ pub(crate) struct TrainArgs {
     model: ModelArgs,
     #[command(flatten)]
     training: TrainingArgs,
+    /// Put the model into service although it does worse than the one that is, or than seasonal naive;
+    /// the artifact says so.
+    #[arg(long)]
+    force: bool,
     /// How the result is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -39,15 +47,19 @@ pub(super) async fn run(args: TrainArgs) -> anyhow::Result<()> {
     for workload in &config.workloads {
         let series = &workload.series;
         let trained = async {
-            let history = history::read(&config.source, workload).await?;
-            let artifact = fit(&compute, history.series, &config.training).await?;
             let path = Artifact::path_in(&config.model_dir, series);
-            artifact.save(&path)?;
-            anyhow::Ok((artifact, path))
+            let champion = champion(&path, workload, args.force)?;
+            let history = history::read(&config.source, workload).await?;
+            let rules = Rules { champion, force: args.force };
+            let trained = fit(&compute, history.series, &config.training, rules).await?;
+            if !matches!(trained.promotion, Promotion::Refused(_)) {
+                trained.artifact.save(&path)?;
+            }
+            anyhow::Ok((trained, path))
         };
         // One workload without a history must not keep the others from their models.
         match trained.await.with_context(|| format!("{series} was not trained")) {
-            Ok((artifact, path)) => report(&artifact, &path, args.format)?,
+            Ok((trained, path)) => report(&trained, &path, args.format)?,
             Err(error) if config.workloads.len() == 1 => return Err(error),
             Err(error) => {
                 eprintln!("error: {}", causes(&error));
@@ -59,66 +71,115 @@ pub(super) async fn run(args: TrainArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a new model is measured against, and whether that matters.
+#[derive(Default)]
+pub(super) struct Rules {
+    champion: Option<Artifact>,
+    force: bool,
+}
+
+/// The artifact that is in service. One that cannot be used is in nobody's service: with `force` it is
+/// replaced.
+fn champion(
+    path: &Path,
+    workload: &WorkloadConfig,
+    force: bool,
+) -> anyhow::Result<Option<Artifact>> {
+    let loaded = Artifact::load(path).and_then(|artifact| {
+        artifact.require(&workload.series, workload.step)?;
+        Ok(artifact)
+    });
+    match loaded {
+        Ok(artifact) => Ok(Some(artifact)),
+        Err(LoadError::Missing { .. }) => Ok(None),
+        Err(_) if force => Ok(None),
+        Err(error) => Err(error).context("--force replaces the model that is there"),
+    }
+}
+
 /// Trains on `series` with a progress bar.
 pub(super) async fn fit(
     compute: &ComputeThread,
     series: Series,
     training: &trainer::TrainingConfig,
-) -> anyhow::Result<Artifact> {
+    rules: Rules,
+) -> anyhow::Result<Trained> {
     let training = training.clone();
     let created = Clock::System.now();
     let trained = compute
         .run(move || {
             let mut progress = TrainingProgress::new(training.options().epochs);
             let mut observe = |event: trainer::TrainingEvent| progress.observe(&event);
-            trainer::train(series.view(), &training, created, &mut observe)
+            let in_service =
+                InService { champion: rules.champion.as_ref(), force: rules.force };
+            trainer::train(series.view(), &training, in_service, created, &mut observe)
         })
         .await??;
-    Ok(trained.artifact)
+    Ok(trained)
 }
 
-fn report(artifact: &Artifact, path: &std::path::Path, format: Format) -> anyhow::Result<()> {
+fn report(trained: &Trained, path: &Path, format: Format) -> anyhow::Result<()> {
+    let Trained { artifact, promotion, .. } = trained;
     let manifest = artifact.manifest();
-    let share = peak_share(manifest);
+    let share = peak_share(artifact);
     if format == Format::Json {
         let manifest: serde_json::Value = serde_json::from_str(artifact.manifest_json())?;
-        print_line(json!({ "path": path, "peak_share": share, "manifest": manifest }))?;
+        let (promoted, why_not) = match promotion {
+            Promotion::Earned => (true, None),
+            Promotion::Forced(defeat) => (true, Some(defeat.to_string())),
+            Promotion::Refused(defeat) => (false, Some(defeat.to_string())),
+        };
+        print_line(json!({
+            "path": path,
+            "promoted": promoted,
+            "worse_because": why_not,
+            "peak_share": share,
+            "manifest": manifest,
+        }))?;
         return Ok(());
     }
     let training = &manifest.training;
     let share = share
         .map_or_else(String::new, |share| format!(", {:.0} % of its threads' peak", 100.0 * share));
+    let best = match training.best_epoch {
+        0 => "no better than before it: the weights are those that it started from".to_owned(),
+        epoch => format!("best validation loss in epoch {epoch}"),
+    };
     print_line(format_args!(
-        "{}: {} epochs in {:.1} s ({:.0} windows/s{share}), best validation loss in epoch {}",
-        manifest.series,
-        training.epochs_run,
-        training.seconds,
-        training.windows_per_second,
-        training.best_epoch
+        "{}: {} epochs in {:.1} s ({:.0} windows/s{share}), {best}",
+        manifest.series, training.epochs_run, training.seconds, training.windows_per_second,
     ))?;
     print_line(scores(artifact))?;
-    print_line(format_args!("saved {}", path.display()))?;
+    match promotion {
+        Promotion::Earned => print_line(format_args!("saved {}", path.display()))?,
+        Promotion::Forced(defeat) => {
+            print_line(format_args!("saved {}, as it was forced: {defeat}", path.display()))?;
+        }
+        Promotion::Refused(defeat) => print_line(format_args!(
+            "not promoted: {defeat}; {} is left as it was, --force overrides",
+            path.display()
+        ))?,
+    }
     Ok(())
 }
 
 /// Which share of its threads' peak, measured now, a training made use of, validation not counted;
-/// `None` on devices that our kernels do not run on.
-fn peak_share(manifest: &Manifest) -> Option<f64> {
-    let training = &manifest.training;
-    let computed = training.windows_per_second * manifest.network.training_operations();
+/// `None` for the quantile network, whose operations are not counted, and on devices that our kernels
+/// do not run on.
+fn peak_share(artifact: &Artifact) -> Option<f64> {
+    let training = &artifact.manifest().training;
+    let Network::Reference { weights, .. } = artifact.network() else { return None };
+    let computed = training.windows_per_second * weights.config().training_operations();
     let fused = training.device.parse().is_ok_and(DeviceKind::is_fused);
     fused.then(|| computed / (Peak::measure(Isa::best()) * training.threads as f64))
 }
 
-/// The scores on the test part beside those of seasonal naive, and what to make of them.
+/// The scores on the test part beside those of what was in service and of seasonal naive.
 pub(super) fn scores(artifact: &Artifact) -> String {
     let scores = &artifact.manifest().scores;
-    let rows = [("reference", scores.model), ("seasonal-naive", scores.seasonal_naive)];
-    let mut text = scores_table(&rows);
-    if let (Some(model), Some(naive)) = (scores.model, scores.seasonal_naive)
-        && model.mae > naive.mae
-    {
-        text += "\nThe model is worse than the day before: train longer, or leave mode shadow on.";
-    }
-    text
+    scores_table(&[
+        (artifact.network().preset(), scores.model),
+        ("in service before", scores.champion),
+        ("seasonal-naive", scores.seasonal_naive),
+    ])
 }

@@ -12,7 +12,7 @@ use forecast::{HORIZON, LOOKBACK, POINTS_MAX, Step};
 use jiff::SignedDuration;
 use k8s::{ClusterConfig, Workload};
 use serde_saphyr::{Location, Spanned};
-use trainer::{TrainingConfig, TrainingOptions};
+use trainer::{TrainingConfig, TrainingConfigError, TrainingOptions};
 
 use super::raw::{
     RawBehavior, RawConfig, RawKubernetes, RawMetric, RawPrometheus, RawTraining, RawWorkload,
@@ -130,10 +130,19 @@ impl Checker {
     }
 
     fn training(&self, raw: RawTraining, device: &Spanned<String>) -> Checked<TrainingConfig> {
-        let mut options = TrainingOptions {
-            device: self.parse(device, "cpu, ndarray or wgpu")?,
-            ..TrainingOptions::default()
+        let preset = raw.preset.as_ref().map(|preset| preset.value.as_str());
+        let mut options = match (preset, raw.from_scratch) {
+            (None | Some("lstm"), false) => TrainingOptions::lstm(),
+            (None | Some("lstm"), true) => TrainingOptions::lstm_from_scratch(),
+            (Some("reference"), from_scratch) => {
+                TrainingOptions { from_scratch, ..TrainingOptions::reference() }
+            }
+            (Some(other), _) => {
+                let at = raw.preset.as_ref().map_or(Location::UNKNOWN, |preset| preset.referenced);
+                return self.refuse(at, format!("preset is {other:?}: expected lstm or reference"));
+            }
         };
+        options.device = self.parse(device, "cpu, ndarray or wgpu")?;
         set(&mut options.epochs, raw.epochs.as_ref());
         set(&mut options.threads, raw.threads.as_ref());
         if raw.early_stopping == Some(false) {
@@ -143,9 +152,13 @@ impl Checker {
             options.seed = seed;
         }
         TrainingConfig::try_from(options).or_else(|error| {
-            let field =
-                if error.to_string().starts_with("threads") { raw.threads } else { raw.epochs };
-            self.refuse(field.map_or(Location::UNKNOWN, |value| value.referenced), error)
+            let at = match &error {
+                TrainingConfigError::Count { name: "threads", .. } => at(raw.threads.as_ref()),
+                TrainingConfigError::Device(_) => Some(device.referenced),
+                TrainingConfigError::FromScratch => at(raw.preset.as_ref()),
+                _ => at(raw.epochs.as_ref()),
+            };
+            self.refuse(at.unwrap_or(Location::UNKNOWN), error)
         })
     }
 
@@ -308,11 +321,13 @@ fn set<T: Copy>(target: &mut T, value: Option<&Spanned<T>>) {
     }
 }
 
+/// The line of a field.
+fn at<T>(value: Option<&Spanned<T>>) -> Option<Location> {
+    value.map(|value| value.referenced)
+}
+
 /// The line of the field that `error` is about.
 fn policy_location(raw: &RawWorkload, error: &PolicyError) -> Option<Location> {
-    fn at<T>(value: Option<&Spanned<T>>) -> Option<Location> {
-        value.map(|value| value.referenced)
-    }
     let behavior = &raw.behavior;
     match error {
         PolicyError::LoadPerReplica(_) => at(raw.capacity.per_replica.as_ref()),

@@ -63,6 +63,9 @@ pub(crate) struct RawKubernetes {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct RawTraining {
+    pub(crate) preset: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(crate) from_scratch: bool,
     pub(crate) epochs: Option<Spanned<usize>>,
     pub(crate) early_stopping: Option<bool>,
     pub(crate) seed: Option<u64>,

@@ -1,5 +1,6 @@
-//! Which model a workload has: loaded from its artifact, loaded again when that changes, trained in
-//! the background when there is none.
+//! Which model a workload has: the network that ships until there is an artifact, that of the artifact
+//! from then on, loaded again when it changes; an artifact is trained in the background when there is
+//! none. What stands beside the networks is fitted on the newest history each day.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -7,11 +8,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use capacity::FallbackCause;
-use forecast::{Series, SeriesId, Step, Timestamp};
+use forecast::{Forecaster, HORIZON, Series, SeriesId, Step, Timestamp};
 use jiff::SignedDuration;
-use model::{Artifact, Device, LoadError, LstmForecaster};
+use model::{Artifact, Device, LoadError};
 use tokio::sync::oneshot;
-use trainer::TrainingEvent;
+use trainer::{Contender, InService, Preset, Promotion, TrainingEvent};
 
 use super::Shared;
 use crate::board::{ModelIdentity, ModelState};
@@ -20,32 +21,60 @@ use crate::metrics::{Stage, WorkloadMetrics};
 
 /// After a training that failed the next one waits for so long: an hour more of history may help.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_hours(1);
+/// After a challenger that was not promoted the next one waits for so long: a day more of history.
+const CHALLENGE_AFTER: SignedDuration = SignedDuration::from_hours(24);
+/// Days of history from which on the network that ships is trained on, on a workload.
+const TRAINED_FROM_DAYS: usize = 3;
+/// What stands beside the networks is fitted anew after so long.
+const FIT_AFTER: SignedDuration = SignedDuration::from_hours(24);
+/// As long as there is less history than this, it is fitted anew each hour.
+const YOUNG_DAYS: usize = 8;
+const FIT_AFTER_YOUNG: SignedDuration = SignedDuration::from_hours(1);
 
-/// A model in service.
-#[derive(Clone, Debug)]
+/// A model in service, fitted on the newest history.
+#[derive(Clone)]
 pub(super) struct Model {
-    /// The fitted network.
-    pub(super) forecaster: Arc<LstmForecaster>,
+    /// The fitted model.
+    pub(super) forecaster: Arc<dyn Forecaster>,
     /// Which one it is.
     pub(super) identity: ModelIdentity,
 }
 
-impl Model {
+/// The networks in service, and when what stands beside them was fitted.
+#[derive(Clone)]
+struct Served {
+    contender: Contender,
+    identity: ModelIdentity,
+    fitted: Option<(Timestamp, Arc<dyn Forecaster>)>,
+}
+
+impl Served {
     fn of(artifact: &Artifact, device: &Device) -> Self {
-        let forecaster = Arc::new(artifact.forecaster(device));
-        Self { forecaster, identity: ModelIdentity::of(artifact) }
+        let contender = Contender::of(artifact, device);
+        Self { contender, identity: ModelIdentity::of(artifact), fitted: None }
+    }
+
+    fn shipped() -> Self {
+        let (contender, identity) = (Contender::shipped(), ModelIdentity::shipped());
+        Self { contender, identity, fitted: None }
+    }
+
+    fn must_be_fitted(&self, now: Timestamp, history: &Series) -> bool {
+        let Some((time, _)) = &self.fitted else { return true };
+        let view = history.view();
+        let young = view.len() < YOUNG_DAYS * view.step().per_day();
+        now.duration_since(*time) >= if young { FIT_AFTER_YOUNG } else { FIT_AFTER }
     }
 }
 
 /// Keeps the model of one workload.
-#[derive(Debug)]
 pub(super) struct ModelKeeper {
     series: SeriesId,
     step: Step,
     path: PathBuf,
     shared: Arc<Shared>,
     metrics: WorkloadMetrics,
-    model: Option<Model>,
+    served: Option<Served>,
     /// The file that was looked at last, and accepted or refused for good.
     seen: Option<FileStamp>,
     /// Whether there was a file.
@@ -65,6 +94,8 @@ enum Trained {
     Saved,
     /// Only here: it could not be saved.
     Unsaved(Box<Artifact>),
+    /// Nowhere: it is worse than what is in service.
+    Refused(String),
 }
 
 /// What changes when a file is replaced.
@@ -72,6 +103,13 @@ enum Trained {
 struct FileStamp {
     modified: SystemTime,
     length: u64,
+}
+
+impl std::fmt::Debug for ModelKeeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let served = self.served.as_ref().map(|served| &served.identity);
+        f.debug_struct("ModelKeeper").field("series", &self.series).field("served", &served).finish()
+    }
 }
 
 impl FileStamp {
@@ -93,7 +131,7 @@ impl ModelKeeper {
             path: Artifact::path_in(&shared.model_dir, &config.series),
             shared,
             metrics,
-            model: None,
+            served: None,
             seen: None,
             present: false,
             training: None,
@@ -102,8 +140,8 @@ impl ModelKeeper {
         }
     }
 
-    /// The model in service at `now`. Loads the artifact when it is new; starts to train on
-    /// `history` when there is neither.
+    /// The model in service at `now`. Loads the artifact when it is new; starts to train one on
+    /// `history` when there is none.
     pub(super) async fn current(
         &mut self,
         now: Timestamp,
@@ -119,10 +157,38 @@ impl ModelKeeper {
             self.end_training(now, outcome).await;
         }
         self.load_if_changed().await;
-        if self.model.is_none() && self.training.is_none() && self.may_train(now) {
+        if self.served.is_none() && self.preset() == Preset::Lstm {
+            self.serve_shipped();
+        }
+        if self.training.is_none() && self.may_train(now, history) {
             self.start_training(now, history);
         }
-        self.model.clone()
+        self.fitted(now, history).await
+    }
+
+    fn preset(&self) -> Preset {
+        self.shared.training_config.options().preset
+    }
+
+    /// The model in service, fitted on `history` where it is time for it.
+    async fn fitted(&mut self, now: Timestamp, history: Option<&Series>) -> Option<Model> {
+        let served = self.served.as_mut()?;
+        if let Some(history) = history
+            && served.must_be_fitted(now, history)
+        {
+            let (contender, history) = (served.contender.clone(), history.clone());
+            let fit = move || contender.fit(history.view(), HORIZON);
+            match self.shared.forecasting.run(fit).await {
+                Ok(forecaster) => served.fitted = Some((now, forecaster)),
+                // What was fitted before stays, if anything was.
+                Err(error) => {
+                    self.metrics.failed(Stage::Model);
+                    tracing::error!(series = %self.series, %error, "the model could not be fitted");
+                }
+            }
+        }
+        let (_, forecaster) = served.fitted.as_ref()?;
+        Some(Model { forecaster: Arc::clone(forecaster), identity: served.identity.clone() })
     }
 
     /// Returns when the training under way has ended; never while none is.
@@ -136,9 +202,15 @@ impl ModelKeeper {
         }
     }
 
-    /// An artifact that was refused is not trained over: it may be of a newer version.
-    fn may_train(&self, now: Timestamp) -> bool {
-        !self.present && self.not_before.is_none_or(|time| now >= time)
+    /// An artifact that is there is not trained over: it may be of a newer version. The network that
+    /// ships is trained on once there are days to learn from.
+    fn may_train(&self, now: Timestamp, history: Option<&Series>) -> bool {
+        let days = |series: &Series| series.view().len() / series.view().step().per_day();
+        let enough = match self.preset() {
+            Preset::Lstm => history.is_some_and(|series| days(series) >= TRAINED_FROM_DAYS),
+            Preset::Reference => self.served.is_none(),
+        };
+        enough && !self.present && self.not_before.is_none_or(|time| now >= time)
     }
 
     /// Why there is no model, as a plan says it.
@@ -167,15 +239,15 @@ impl ModelKeeper {
             .run(move || {
                 let artifact = Artifact::load(&path)?;
                 artifact.require(&series, step)?;
-                Ok::<_, LoadError>(Model::of(&artifact, &device))
+                Ok::<_, LoadError>(Served::of(&artifact, &device))
             })
             .await;
         match loaded {
-            Ok(Ok(model)) => {
+            Ok(Ok(served)) => {
                 tracing::info!(series = %self.series, path = %self.path.display(),
-                    fingerprint = model.identity.fingerprint, "model loaded");
+                    model = %served.identity, "model loaded");
                 self.seen = Some(stamp);
-                self.serve(model);
+                self.serve(served);
             }
             // What is wrong with the disk or with this machine may pass: it is tried again.
             Ok(Err(error @ LoadError::Unreadable { .. })) => self.refuse(&error),
@@ -187,9 +259,18 @@ impl ModelKeeper {
         }
     }
 
-    fn serve(&mut self, model: Model) {
-        self.show(ModelState::Ready(model.identity.clone()));
-        self.model = Some(model);
+    fn serve(&mut self, served: Served) {
+        self.show(ModelState::Ready(served.identity.clone()));
+        self.served = Some(served);
+    }
+
+    /// The network that ships needs no artifact; one that was refused is still said to be.
+    fn serve_shipped(&mut self) {
+        let served = Served::shipped();
+        if !self.present {
+            self.show(ModelState::Ready(served.identity.clone()));
+        }
+        self.served = Some(served);
     }
 
     /// Keeps the model that is in service, if there is one.
@@ -197,7 +278,7 @@ impl ModelKeeper {
         self.metrics.failed(Stage::Model);
         tracing::error!(series = %self.series, path = %self.path.display(), %error,
             "the artifact is refused; remove it to have a model trained, or run train");
-        if self.model.is_none() {
+        if self.served.is_none() {
             self.show(ModelState::Refused(format!("artifact refused: {error}")));
         }
     }
@@ -210,7 +291,9 @@ impl ModelKeeper {
         let epochs = self.shared.training_config.options().epochs;
         tracing::info!(series = %self.series, steps = history.view().len(), epochs,
             "no artifact: training one in the background");
-        self.show(ModelState::Training { epoch: 0, epochs });
+        if self.served.is_none() {
+            self.show(ModelState::Training { epoch: 0, epochs });
+        }
         let (reply, ended) = oneshot::channel();
         self.training = Some(ended);
         let shared = Arc::clone(&self.shared);
@@ -231,20 +314,35 @@ impl ModelKeeper {
             Ok(Trained::Saved) => {}
             Ok(Trained::Unsaved(artifact)) => {
                 let device = self.shared.device.clone();
-                let made = self.shared.forecasting.run(move || Model::of(&artifact, &device)).await;
+                let made = self.shared.forecasting.run(move || Served::of(&artifact, &device)).await;
                 match made {
-                    Ok(model) => self.serve(model),
+                    Ok(served) => self.serve(served),
                     Err(error) => self.refuse(&error),
+                }
+            }
+            Ok(Trained::Refused(why)) => {
+                let again = self.wait(now, CHALLENGE_AFTER);
+                tracing::info!(series = %self.series, why, %again, "the trained model is not promoted");
+                if self.served.is_none() {
+                    self.show(ModelState::Missing(format!("trained, but not promoted: {why}")));
                 }
             }
             Err(error) => {
                 self.metrics.failed(Stage::Model);
-                let again = now.saturating_add(RETRY_AFTER).unwrap_or(Timestamp::MAX);
-                self.not_before = Some(again);
+                let again = self.wait(now, RETRY_AFTER);
                 tracing::error!(series = %self.series, error, %again, "training failed");
-                self.show(ModelState::Missing(format!("training failed: {error}")));
+                if self.served.is_none() {
+                    self.show(ModelState::Missing(format!("training failed: {error}")));
+                }
             }
         }
+    }
+
+    /// No training begins before this long after `now`.
+    fn wait(&mut self, now: Timestamp, long: SignedDuration) -> Timestamp {
+        let again = now.saturating_add(long).unwrap_or(Timestamp::MAX);
+        self.not_before = Some(again);
+        again
     }
 
     fn show(&self, state: ModelState) {
@@ -264,15 +362,21 @@ fn train_and_save(
     let mut observe = |event: TrainingEvent| {
         if let TrainingEvent::Epoch { epoch, .. } = event {
             shared.board.update(series, |view| {
-                if !matches!(view.model, ModelState::Ready(_)) {
+                if matches!(view.model, ModelState::Training { .. }) {
                     view.model = ModelState::Training { epoch, epochs };
                 }
             });
         }
         if shared.stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let trained = trainer::train(history.view(), &shared.training_config, now, &mut observe)
+    // There is no artifact: the network that ships is in service, if any is.
+    let in_service = InService::default();
+    let config = &shared.training_config;
+    let trained = trainer::train(history.view(), config, in_service, now, &mut observe)
         .map_err(|error| error.to_string())?;
+    if let Promotion::Refused(defeat) = trained.promotion {
+        return Ok(Trained::Refused(defeat.to_string()));
+    }
     if path.exists() {
         tracing::info!(%series, path = %path.display(),
             "an artifact has appeared during the training: it is used");

@@ -2,10 +2,10 @@
 
 use capacity::{Decision, Reason};
 use forecast::accuracy::Scores;
-use forecast::{Forecast, Quantile, Timestamp};
+use forecast::{Forecast, Quantile, Share, Timestamp};
 use serde::Serialize;
 
-use crate::board::{AccuracyView, Issued, ModelIdentity, ModelState, WorkloadView};
+use crate::board::{AccuracyView, Issued, ModelState, WorkloadView};
 
 /// The 80 % interval's ends.
 const LOWER: Quantile = Quantile::P10;
@@ -31,6 +31,17 @@ struct ModelWire {
     fingerprint: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created: Option<String>,
+    /// The methods that it was weighed together from, the weightiest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shares: Vec<ShareWire>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShareWire {
+    method: &'static str,
+    weight: f64,
+    /// Recent loss, as a multiple of the best one's.
+    relative_loss: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,6 +61,12 @@ pub(crate) struct ForecastStepWire {
     upper: f64,
 }
 
+impl From<&Share> for ShareWire {
+    fn from(share: &Share) -> Self {
+        Self { method: share.method, weight: share.weight, relative_loss: share.loss }
+    }
+}
+
 impl ForecastAnswer {
     /// The answer for `issued` at `now`.
     pub(crate) fn new(namespace: &str, workload: &str, issued: &Issued, now: Timestamp) -> Self {
@@ -63,7 +80,8 @@ impl ForecastAnswer {
             model: ModelWire {
                 name: issued.by.clone(),
                 fingerprint: issued.model.as_ref().map(|m| m.fingerprint.clone()),
-                created: issued.model.as_ref().map(|m| m.created.clone()),
+                created: issued.model.as_ref().and_then(|m| m.created.clone()),
+                shares: forecast.shares().iter().map(ShareWire::from).collect(),
             },
             interval: IntervalWire {
                 lower: LOWER.level(),
@@ -267,9 +285,7 @@ impl From<&WorkloadView> for WorkloadStatusWire {
             ModelState::Training { epoch, epochs } => {
                 ("training", format!("epoch {epoch} of at most {epochs}"))
             }
-            ModelState::Ready(ModelIdentity { name, fingerprint, created }) => {
-                ("ready", format!("{name} {fingerprint}, trained {created}"))
-            }
+            ModelState::Ready(identity) => ("ready", identity.to_string()),
         };
         Self {
             namespace: view.namespace.clone(),

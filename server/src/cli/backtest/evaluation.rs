@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use forecast::accuracy::{PeakScores, Reference, Scores};
 use forecast::backtest::{Backtest, Plan, TestPart};
 use forecast::{Forecast, LOOKBACK, Series, SeriesId, SeriesView};
-use model::QuantileForecaster;
+use trainer::LstmNetworks;
 
 use super::method::Method;
 use crate::output::causes;
@@ -29,7 +29,7 @@ pub(super) enum Refit {
 #[derive(Clone, Debug)]
 pub(super) struct Evaluation {
     /// The network that was trained on many workloads.
-    pub(super) network: QuantileForecaster,
+    pub(super) networks: LstmNetworks,
     pub(super) test: TestPart,
     pub(super) stride: usize,
     pub(super) horizon: usize,
@@ -127,7 +127,7 @@ impl Evaluation {
                 Refit::Daily => series.prefix(origins[0]),
             };
             let started = Instant::now();
-            let fitted = method.fit(known, self.horizon, &self.network);
+            let fitted = method.fit(known, self.horizon, &self.networks);
             evaluated.fit_seconds += started.elapsed().as_secs_f64();
             let started = Instant::now();
             let forecasts = fitted.and_then(|f| Ok(f.forecasts(series, origins, self.horizon)?));

@@ -1,16 +1,15 @@
 //! The methods that can be compared, behind one trait.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use forecast::baseline::{LastValue, SeasonalNaive};
 use forecast::ridge::Ridge;
 use forecast::rules::{FittedRule, Rule};
 use forecast::{Forecaster, SeriesView, Timestamp};
-use model::{Device, DeviceKind, QuantileForecaster};
-use trainer::{TrainingConfig, TrainingOptions};
-
-use crate::preset;
+use model::{Device, DeviceKind, QuantileForecaster, ReferenceForecaster};
+use trainer::{Contender, InService, LstmNetworks, TrainingConfig, TrainingOptions};
 
 /// Days of the mean of days.
 const DAYS: usize = 7;
@@ -20,9 +19,11 @@ const AVERAGE: usize = 24;
 /// A way to forecast.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum Method {
-    /// The network that was trained on many workloads, together with ridge and seasonal-naive as they
-    /// have proved themselves lately.
+    /// The network that was trained on many workloads and the same trained on, on each series, together
+    /// with ridge and seasonal-naive, as they have proved themselves lately.
     Lstm,
+    /// The same without training on.
+    LstmZeroShot,
     /// That network alone.
     Network,
     /// Linear in the last hours and the days before, fitted on each series.
@@ -51,9 +52,10 @@ impl Method {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Lstm => QuantileForecaster::NAME,
+            Self::LstmZeroShot => "lstm-zero-shot",
             Self::Network => "network",
             Self::Ridge => Ridge::NAME,
-            Self::Reference => "reference",
+            Self::Reference => ReferenceForecaster::NAME,
             Self::SeasonalNaive => "seasonal-naive",
             Self::SeasonalNaiveWeek => "seasonal-naive-week",
             Self::Naive => "naive",
@@ -63,33 +65,46 @@ impl Method {
         }
     }
 
-    /// Fits the method on `training`; `network` is the one that was trained on many workloads.
+    /// Fits the method on `training`; `networks` has the one that was trained on many workloads.
     pub(super) fn fit(
         self,
         training: SeriesView<'_>,
         horizon: usize,
-        network: &QuantileForecaster,
-    ) -> anyhow::Result<Box<dyn Forecaster>> {
+        networks: &LstmNetworks,
+    ) -> anyhow::Result<Arc<dyn Forecaster>> {
         let day = training.step().per_day();
         let rule = |rule| FittedRule::fit(self.name(), rule, training, horizon);
         Ok(match self {
-            Self::Lstm => Box::new(preset::lstm(network, training, horizon)),
-            Self::Network => Box::new(network.clone()),
-            Self::Ridge => Box::new(Ridge::fit(training, horizon)?),
+            Self::Lstm => {
+                // A history that is too short to learn from is forecast by the network as it is.
+                let options = TrainingOptions::lstm();
+                let tuned = networks.tuned_on(training, &options);
+                Arc::new(tuned.as_ref().unwrap_or(networks).fit(training, horizon))
+            }
+            Self::LstmZeroShot => Arc::new(networks.fit(training, horizon)),
+            Self::Network => Arc::new(networks.network().clone()),
+            Self::Ridge => Arc::new(Ridge::fit(training, horizon)?),
             Self::Reference => {
-                let config = TrainingConfig::try_from(TrainingOptions::default())?;
+                let config = TrainingConfig::try_from(TrainingOptions::reference())?;
                 let mut observer = |_| ControlFlow::Continue(());
                 let created = Timestamp::UNIX_EPOCH;
-                let trained = trainer::train(training, &config, created, &mut observer)?;
-                Box::new(trained.artifact.forecaster(&Device::open(DeviceKind::Cpu)?))
+                let trained = trainer::train(
+                    training,
+                    &config,
+                    InService::default(),
+                    created,
+                    &mut observer,
+                )?;
+                let device = Device::open(DeviceKind::Cpu)?;
+                Contender::of(&trained.artifact, &device).fit(training, horizon)
             }
-            Self::SeasonalNaive => Box::new(SeasonalNaive::fit(training, day, horizon)?),
-            Self::SeasonalNaiveWeek => Box::new(SeasonalNaive::fit(training, 7 * day, horizon)?),
-            Self::Naive => Box::new(LastValue::fit(training, horizon)?),
-            Self::Drift => Box::new(rule(Rule::Drift)?),
-            Self::MovingAverage => Box::new(rule(Rule::MovingAverage { steps: AVERAGE })?),
+            Self::SeasonalNaive => Arc::new(SeasonalNaive::fit(training, day, horizon)?),
+            Self::SeasonalNaiveWeek => Arc::new(SeasonalNaive::fit(training, 7 * day, horizon)?),
+            Self::Naive => Arc::new(LastValue::fit(training, horizon)?),
+            Self::Drift => Arc::new(rule(Rule::Drift)?),
+            Self::MovingAverage => Arc::new(rule(Rule::MovingAverage { steps: AVERAGE })?),
             Self::MeanOfDays => {
-                Box::new(rule(Rule::MeanOfSeasons { season_length: day, seasons: DAYS })?)
+                Arc::new(rule(Rule::MeanOfSeasons { season_length: day, seasons: DAYS })?)
             }
         })
     }

@@ -11,7 +11,8 @@ use clap::{Args, ValueEnum};
 use forecast::backtest::TestPart;
 use forecast::{HORIZON, Series, SeriesId, Step};
 use jiff::{Span, SpanRelativeTo};
-use model::{Pretrained, QuantileForecaster};
+use model::Pretrained;
+use trainer::LstmNetworks;
 
 use evaluation::{Evaluation, Refit};
 use method::Method;
@@ -159,7 +160,7 @@ fn evaluation(args: &BacktestArgs, step: Step) -> anyhow::Result<Evaluation> {
     anyhow::ensure!(args.horizon > 0, "--horizon is 0, expected at least 1");
     let test = args.test.test_part(step, args.horizon)?;
     anyhow::ensure!(test.share > 0.0, "--test-fraction is 0, so there is nothing to forecast");
-    let network = match &args.pretrained {
+    let networks = match &args.pretrained {
         Some(path) => {
             let loaded = Pretrained::load(path);
             let loaded = loaded.with_context(|| format!("--pretrained {}", path.display()))?;
@@ -170,12 +171,12 @@ fn evaluation(args: &BacktestArgs, step: Step) -> anyhow::Result<Evaluation> {
                 path.display(),
                 step.seconds()
             );
-            QuantileForecaster::new(loaded.weights())
+            LstmNetworks::new(loaded.weights())
         }
-        None => QuantileForecaster::embedded(),
+        None => LstmNetworks::shipped(),
     };
     Ok(Evaluation {
-        network,
+        networks,
         test,
         stride: args.stride,
         horizon: args.horizon,
