@@ -14,7 +14,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use datasets::read_csv;
 use forecast::{Forecaster as _, HORIZON, Series, Step, Timestamp};
 use model::{Artifact, Device, DeviceKind};
-use trainer::{TrainingConfig, TrainingEvent, TrainingOptions};
+use trainer::{InService, TrainingConfig, TrainingEvent, TrainingOptions};
 
 /// Traces that are not part of the repository.
 const TRACES: [&str; 2] = ["azure_agg_cpu", "gc19_cell_d"];
@@ -24,7 +24,8 @@ const TWO_WEEKS: usize = 4032;
 
 /// Trains for `epochs` and returns the artifact and the seconds that the epochs took.
 fn train(series: &Series, epochs: usize, threads: usize) -> (Artifact, f64) {
-    let options = TrainingOptions { epochs, threads, patience: None, ..TrainingOptions::default() };
+    let options =
+        TrainingOptions { epochs, threads, patience: None, ..TrainingOptions::reference() };
     let config = TrainingConfig::try_from(options).expect("a bench's options are possible");
     let mut passed = 0.0;
     let mut observe = |event: TrainingEvent| {
@@ -33,7 +34,13 @@ fn train(series: &Series, epochs: usize, threads: usize) -> (Artifact, f64) {
         }
         ControlFlow::Continue(())
     };
-    let trained = trainer::train(series.view(), &config, Timestamp::UNIX_EPOCH, &mut observe);
+    let trained = trainer::train(
+        series.view(),
+        &config,
+        InService::default(),
+        Timestamp::UNIX_EPOCH,
+        &mut observe,
+    );
     (trained.expect("a bench's series can be trained on").artifact, passed)
 }
 
@@ -70,7 +77,7 @@ fn forecasting(criterion: &mut Criterion) {
     let series = load(TWO_WEEKS);
     let (artifact, _) = train(&series, 1, 1);
     let device = Device::open(DeviceKind::Cpu).expect("every machine has a CPU");
-    let forecaster = artifact.forecaster(&device);
+    let forecaster = artifact.reference(&device).unwrap();
     let forecast = || forecaster.forecast(series.view(), HORIZON).expect("a forecast");
     criterion.bench_function("forecast/12 steps", |bencher| bencher.iter(|| black_box(forecast())));
 

@@ -15,7 +15,7 @@ use benches::{CONFIG, TrainingStep, load, numbers};
 use forecast::{Forecaster as _, HORIZON, Series, Timestamp};
 use model::{Autoregressor, Isa, Peak, QuantileForecaster, Weights};
 use rustix::time::{ClockId, clock_gettime};
-use trainer::{TrainingConfig, TrainingEvent, TrainingOptions};
+use trainer::{InService, TrainingConfig, TrainingEvent, TrainingOptions};
 
 /// Of so long a history, the part for training has 4032 values, two weeks.
 const POINTS: usize = 5040;
@@ -57,7 +57,7 @@ fn repeated(count: usize, mut task: impl FnMut()) -> [f64; 2] {
 /// Wall and CPU seconds of an epoch's steps, validation left out.
 fn epoch(history: &Series, threads: usize) -> [f64; 2] {
     let options =
-        TrainingOptions { epochs: EPOCHS, threads, patience: None, ..TrainingOptions::default() };
+        TrainingOptions { epochs: EPOCHS, threads, patience: None, ..TrainingOptions::reference() };
     let config = TrainingConfig::try_from(options).expect("the options are possible");
     let (mut started, mut sum) = (Times::now(), [0.0; 2]);
     let mut observe = |event: TrainingEvent| {
@@ -71,7 +71,13 @@ fn epoch(history: &Series, threads: usize) -> [f64; 2] {
         }
         ControlFlow::Continue(())
     };
-    let trained = trainer::train(history.view(), &config, Timestamp::UNIX_EPOCH, &mut observe);
+    let trained = trainer::train(
+        history.view(),
+        &config,
+        InService::default(),
+        Timestamp::UNIX_EPOCH,
+        &mut observe,
+    );
     black_box(trained.expect("the history can be trained on"));
     sum.map(|seconds| seconds / (EPOCHS - 1) as f64)
 }

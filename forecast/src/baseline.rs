@@ -15,6 +15,9 @@ pub struct SeasonalNaive {
 }
 
 impl SeasonalNaive {
+    /// The method's name.
+    pub const NAME: &str = "seasonal-naive";
+
     /// Fits the intervals of the rule "as one season before" on `history`. Where the history is
     /// shorter than a season and a bit, fit [`LastValue`] instead.
     ///
@@ -35,7 +38,7 @@ impl SeasonalNaive {
 
 impl Forecaster for SeasonalNaive {
     fn name(&self) -> &'static str {
-        "seasonal-naive"
+        Self::NAME
     }
 
     fn forecast(

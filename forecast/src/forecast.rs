@@ -250,7 +250,8 @@ impl Forecast {
     #[must_use]
     pub fn peak(&self, quantile: Quantile, steps: Range<usize>) -> Option<f64> {
         let steps = steps.start..steps.end.min(self.horizon());
-        if let (Some(peaks), 0, Some(last)) = (&self.parts.peaks, steps.start, steps.end.checked_sub(1))
+        if let (Some(peaks), 0, Some(last)) =
+            (&self.parts.peaks, steps.start, steps.end.checked_sub(1))
         {
             return Some(self.parts.quantiles.interpolate(quantile, |i| peaks[i][last]));
         }

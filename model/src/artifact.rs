@@ -64,7 +64,9 @@ impl Network {
 
     fn spec(&self) -> NetworkSpec {
         match self {
-            Self::Reference { weights, scaler } => NetworkSpec::Reference(weights.config(), *scaler),
+            Self::Reference { weights, scaler } => {
+                NetworkSpec::Reference(weights.config(), *scaler)
+            }
             Self::Lstm { weights } => NetworkSpec::Lstm(weights.config()),
         }
     }

@@ -81,9 +81,7 @@ pub(crate) fn serialize_tensors(
 }
 
 /// The tensors of a network.
-pub(crate) fn tensor_bytes<C: Layout>(
-    weights: &Weights<C>,
-) -> impl Iterator<Item = TensorBytes> {
+pub(crate) fn tensor_bytes<C: Layout>(weights: &Weights<C>) -> impl Iterator<Item = TensorBytes> {
     weights.iter().map(|(name, shape, values)| {
         (name, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
     })

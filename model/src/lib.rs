@@ -32,7 +32,7 @@ pub use autoregressor::Autoregressor;
 pub use device::{Device, DeviceError, DeviceKind, DeviceKindError};
 pub use dropout::{DropoutMasks, TileMasks};
 pub use file::ARTIFACT_BYTES_MAX;
-pub use forecaster::{ReferenceForecaster, PointForecaster};
+pub use forecaster::{PointForecaster, ReferenceForecaster};
 pub use fused::{Adam, Isa, Peak};
 pub use fused_network::{BatchTile, FusedNetwork, Tile, Workspace};
 pub use lstm::Lstm;

@@ -138,7 +138,9 @@ impl Pretrained {
     pub fn fingerprint(&self) -> String {
         let card = serde_json::to_string(&self.card).expect("a card is text and numbers");
         let start = Digest::new().part(card.as_bytes());
-        tensor_bytes(&self.weights).fold(start, |digest, (_, _, bytes)| digest.part(&bytes)).finish()
+        tensor_bytes(&self.weights)
+            .fold(start, |digest, (_, _, bytes)| digest.part(&bytes))
+            .finish()
     }
 
     /// What it was trained on and how.

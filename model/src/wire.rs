@@ -203,7 +203,8 @@ impl NetworkWire {
                 let config = NetworkConfig { lookback, hidden, dense, dropout };
                 check_widths(&[("lookback", lookback), ("hidden", hidden), ("dense", dense)])?;
                 check_dropout(dropout)?;
-                let ScalerWire { min, max } = scaler.ok_or("the reference network has no scaler")?;
+                let ScalerWire { min, max } =
+                    scaler.ok_or("the reference network has no scaler")?;
                 let scaler = MinMaxScaler::from_bounds(min, max).map_err(|e| e.to_string())?;
                 Ok(NetworkSpec::Reference(config, scaler))
             }

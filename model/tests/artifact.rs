@@ -11,8 +11,8 @@ use forecast::{
     SeriesId, Step, Timestamp,
 };
 use model::{
-    Artifact, DataSummary, Device, DeviceKind, LoadError, Manifest, NetworkConfig, ScoresSummary,
-    TrainingSummary, Weights,
+    Artifact, DataSummary, Device, DeviceKind, LoadError, Manifest, Network, NetworkConfig,
+    QuantileConfig, ReferenceForecaster, ScoresSummary, TrainingSummary, Weights,
 };
 use proptest::prelude::*;
 
@@ -52,8 +52,6 @@ fn manifest() -> Manifest {
         series: series.id().clone(),
         step: Step::FIVE_MINUTES,
         horizon: 2,
-        network: SMALL,
-        scaler: MinMaxScaler::from_bounds(5.0, 15.1).expect("bounds"),
         data: DataSummary::of(series.view(), "seed 42"),
         seed: 42,
         training: TrainingSummary {
@@ -69,13 +67,24 @@ fn manifest() -> Manifest {
             device: "cpu".to_owned(),
             threads: 1,
         },
-        scores: ScoresSummary { model: Some(scores()), seasonal_naive: None },
+        scores: ScoresSummary { model: Some(scores()), champion: None, seasonal_naive: None },
+        forced: false,
         residuals: ResidualQuantiles::from_offsets(quantiles, offsets, source).expect("offsets"),
     }
 }
 
+fn network() -> Network {
+    let scaler = MinMaxScaler::from_bounds(5.0, 15.1).expect("bounds");
+    Network::Reference { weights: Weights::initial(SMALL, 42), scaler }
+}
+
 fn artifact() -> Artifact {
-    Artifact::new(&manifest(), Weights::initial(SMALL, 42)).expect("the parts fit")
+    Artifact::new(&manifest(), network()).expect("the parts fit")
+}
+
+fn forecaster() -> ReferenceForecaster {
+    let device = Device::open(DeviceKind::Cpu).expect("a CPU");
+    artifact().reference(&device).expect("a reference network")
 }
 
 fn saved(folder: &Path) -> std::path::PathBuf {
@@ -96,7 +105,9 @@ fn what_is_saved_is_loaded() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
     let device = Device::open(DeviceKind::Cpu).unwrap();
     let series = day_series();
-    let forecast = |artifact: &Artifact| artifact.forecaster(&device).forecast(series.view(), 2);
+    let forecast = |artifact: &Artifact| {
+        artifact.reference(&device).expect("a reference network").forecast(series.view(), 2)
+    };
     assert_eq!(forecast(&loaded).unwrap(), forecast(&artifact()).unwrap());
 }
 
@@ -187,11 +198,40 @@ fn another_format_version_is_told_from_damage() {
     let folder = tempfile::tempdir().unwrap();
     let path = saved(folder.path());
     rewrite(&path, |_| ());
-    assert_eq!(Artifact::load(&path).unwrap().weights(), artifact().weights());
-    rewrite(&path, |manifest| manifest["schema_version"] = 2.into());
+    assert_eq!(Artifact::load(&path).unwrap().network(), artifact().network());
+    rewrite(&path, |manifest| manifest["schema_version"] = 3.into());
     let error = Artifact::load(&path).unwrap_err();
-    assert!(matches!(error, LoadError::OtherSchema { found: 2, .. }), "{error}");
-    assert!(error.to_string().contains("reads version 1"), "{error}");
+    assert!(matches!(error, LoadError::OtherSchema { found: 3, .. }), "{error}");
+    assert!(error.to_string().contains("reads versions 1 to 2"), "{error}");
+}
+
+#[test]
+fn an_artifact_of_the_first_format_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = saved(folder.path());
+    rewrite(&path, |manifest| {
+        manifest["schema_version"] = 1.into();
+        let fields = manifest.as_object_mut().unwrap();
+        assert!(fields.remove("forced").is_some());
+        assert!(manifest["scores"].as_object_mut().unwrap().remove("champion").is_some());
+    });
+    let loaded = Artifact::load(&path).unwrap();
+    assert_eq!((loaded.network(), loaded.manifest()), (&network(), &manifest()));
+}
+
+#[test]
+fn a_quantile_network_comes_back_and_has_no_scaler() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = QuantileConfig { hidden: 4, dense: 3, dropout: 0.2 };
+    let network = Network::Lstm { weights: Weights::initial_quantile(config, 42) };
+    let artifact = Artifact::new(&manifest(), network).unwrap();
+    let path = folder.path().join("lstm.safetensors");
+    artifact.save(&path).unwrap();
+    assert_eq!(Artifact::load(&path).unwrap(), artifact);
+    assert!(artifact.reference(&Device::open(DeviceKind::Cpu).unwrap()).is_none());
+    rewrite(&path, |m| m["scaler"] = serde_json::json!({ "min": 0.0, "max": 1.0 }));
+    let error = Artifact::load(&path).unwrap_err().to_string();
+    assert!(error.contains("has no scaler"), "{error}");
 }
 
 #[test]
@@ -201,7 +241,7 @@ fn a_consistent_file_that_makes_no_sense_is_refused() {
         ("unknown field", |m| m["extra"] = 1.into()),
         ("lstm_1.weight", |m| m["network"]["hidden"] = 5.into()),
         ("hidden is 0", |m| m["network"]["hidden"] = 0.into()),
-        ("not known", |m| m["network"]["kind"] = "other".into()),
+        ("unknown variant", |m| m["network"]["kind"] = "other".into()),
         ("bounds", |m| m["scaler"]["max"] = 1.0.into()),
         ("invalid type: null", |m| m["scaler"]["max"] = serde_json::Value::Null),
         ("divide a day", |m| m["step_seconds"] = 7.into()),
@@ -270,7 +310,7 @@ fn only_its_own_series_and_step_and_enough_history_will_do() {
         IntervalSource::ValidationResiduals,
     );
     let whole = Manifest { horizon: HORIZON, residuals: residuals.unwrap(), ..manifest() };
-    let whole = Artifact::new(&whole, Weights::initial(SMALL, 42)).unwrap();
+    let whole = Artifact::new(&whole, network()).unwrap();
     assert!(whole.require(own, Step::FIVE_MINUTES).is_ok());
     let error = artifact.require(own, Step::FIVE_MINUTES).unwrap_err().to_string();
     assert!(error.contains("forecasts 2 steps, but 12"), "{error}");
@@ -280,7 +320,7 @@ fn only_its_own_series_and_step_and_enough_history_will_do() {
     let minute = Step::from_seconds(60).unwrap();
     let error = artifact.require(own, minute).unwrap_err().to_string();
     assert!(error.contains("steps of 5m") && error.contains("steps of 1m"), "{error}");
-    let forecaster = artifact.forecaster(&Device::open(DeviceKind::Cpu).unwrap());
+    let forecaster = forecaster();
     let series = day_series();
     let failure = forecaster.forecast(series.view().prefix(5), 2).unwrap_err();
     assert_eq!(failure, ForecastFailure::TooShort { needed: 6, got: 5 });
@@ -296,7 +336,7 @@ fn only_its_own_series_and_step_and_enough_history_will_do() {
 
 #[test]
 fn many_forecasts_at_once_are_those_of_one_by_one() {
-    let forecaster = artifact().forecaster(&Device::open(DeviceKind::Cpu).unwrap());
+    let forecaster = forecaster();
     let mut values = day_series().view().values().to_vec();
     values[500..503].fill(None);
     let id = SeriesId::new("gapped").unwrap();
@@ -317,7 +357,7 @@ fn many_forecasts_at_once_are_those_of_one_by_one() {
 
 #[test]
 fn a_lookback_that_was_hardly_observed_is_refused() {
-    let forecaster = artifact().forecaster(&Device::open(DeviceKind::Cpu).unwrap());
+    let forecaster = forecaster();
     let mut values = day_series().view().values().to_vec();
     values[590..594].fill(None);
     let id = SeriesId::new("gapped").unwrap();

@@ -1,5 +1,8 @@
 //! What Prometheus scrapes: one registry, and for each workload the gauges that its loop sets.
 
+use forecast::baseline::SeasonalNaive;
+use forecast::ridge::Ridge;
+use model::QuantileForecaster;
 use prometheus::core::Collector;
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
@@ -7,6 +10,13 @@ use prometheus::{
 };
 
 const WORKLOAD_LABELS: [&str; 2] = ["namespace", "workload"];
+/// The methods that the preset `lstm` is weighed together from.
+const METHODS: [&str; 4] = [
+    QuantileForecaster::NAME,
+    QuantileForecaster::FINE_TUNED,
+    Ridge::NAME,
+    SeasonalNaive::NAME,
+];
 
 /// All metrics of the process.
 #[derive(Clone, Debug)]
@@ -21,6 +31,8 @@ pub(crate) struct Metrics {
     wape: GaugeVec,
     mase: GaugeVec,
     coverage: GaugeVec,
+    coverage_by_step: GaugeVec,
+    share: GaugeVec,
     fallback: IntGaugeVec,
     model_ready: IntGaugeVec,
     decisions: IntCounterVec,
@@ -73,6 +85,9 @@ impl Metrics {
         let int_gauge = |name, help| {
             register(&registry, IntGaugeVec::new(options(name, help), &WORKLOAD_LABELS)?)
         };
+        let labelled = |name, help, labels: &[&str]| {
+            register(&registry, GaugeVec::new(options(name, help), labels)?)
+        };
         let counter = |name, help, labels: &[&str]| {
             register(&registry, IntCounterVec::new(options(name, help), labels)?)
         };
@@ -105,6 +120,16 @@ impl Metrics {
             coverage: gauge(
                 "coverage_80_ratio",
                 "Share of loads inside of the 80 % interval of their forecast.",
+            )?,
+            coverage_by_step: labelled(
+                "coverage_80_step_ratio",
+                "The same share by the step of the horizon, the nearest being 1.",
+                &["namespace", "workload", "step"],
+            )?,
+            share: labelled(
+                "forecast_share_ratio",
+                "The weight of each method in the newest forecast.",
+                &["namespace", "workload", "method"],
             )?,
             fallback: int_gauge(
                 "fallback_active",
@@ -202,6 +227,17 @@ impl WorkloadMetrics {
         self.show(&self.all.coverage, Some(scores.coverage_80));
     }
 
+    /// Shows the newest scores of each step of the horizon, nearest first.
+    pub(crate) fn scored_by_step(&self, scores: &[Option<forecast::accuracy::Scores>]) {
+        for (k, scores) in scores.iter().enumerate() {
+            let step = (k + 1).to_string();
+            let labels = [self.namespace.as_str(), &self.workload, &step];
+            if let Some(scores) = scores {
+                self.all.coverage_by_step.with_label_values(&labels).set(scores.coverage_80);
+            }
+        }
+    }
+
     /// Sets a gauge; one without a value goes away rather than showing the last one for ever.
     fn show(&self, gauge: &GaugeVec, value: Option<f64>) {
         match value {
@@ -215,6 +251,13 @@ impl WorkloadMetrics {
     pub(crate) fn forecast_made(&self, forecast: &forecast::Forecast) {
         let origin = forecast.origin().as_second() as f64;
         self.all.forecast_origin.with_label_values(&self.labels()).set(origin);
+        // A method that has no part in it any more must not be shown with its last weight.
+        for method in METHODS {
+            let share = forecast.shares().iter().find(|share| share.method == method);
+            let labels = [self.namespace.as_str(), &self.workload, method];
+            let gauge = self.all.share.with_label_values(&labels);
+            gauge.set(share.map_or(0.0, |share| share.weight));
+        }
     }
 
     /// Shows whether a model is loaded.

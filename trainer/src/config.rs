@@ -73,6 +73,7 @@ impl TrainingOptions {
             epochs: 8,
             patience: Some(3),
             batch: 64,
+            learning_rate: 3e-3,
             ..Self::reference()
         }
     }
@@ -80,7 +81,7 @@ impl TrainingOptions {
     /// The preset `lstm` from random weights.
     #[must_use]
     pub fn lstm_from_scratch() -> Self {
-        Self { from_scratch: true, epochs: 50, learning_rate: 3e-3, ..Self::lstm() }
+        Self { from_scratch: true, epochs: 50, ..Self::lstm() }
     }
 
     /// The tutorial's recipe, stopped early; one thread.
@@ -183,7 +184,8 @@ impl TrainingConfig {
         let TrainingOptions { seed, batch, learning_rate, .. } = self.0;
         let NetworkConfig { lookback, hidden, dense, dropout } = self.0.network;
         let preset = preset.as_str();
-        let mut text = format!("{preset} epochs {epochs} patience {patience:?} seed {seed} batch {batch}");
+        let mut text =
+            format!("{preset} epochs {epochs} patience {patience:?} seed {seed} batch {batch}");
         // Writing to a string does not fail.
         let _ = write!(text, " learning_rate {learning_rate}");
         let _ =

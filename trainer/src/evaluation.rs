@@ -7,9 +7,7 @@ use forecast::accuracy::{Reference, Scores};
 use forecast::backtest::{Backtest, Plan};
 use forecast::baseline::SeasonalNaive;
 use forecast::split::Split;
-use forecast::{
-    Forecaster, HORIZON, IntervalSource, Quantiles, ResidualQuantiles, SeriesView,
-};
+use forecast::{Forecaster, HORIZON, IntervalSource, Quantiles, ResidualQuantiles, SeriesView};
 
 use crate::contender::Contender;
 use crate::error::TrainingError;

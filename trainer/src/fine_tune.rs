@@ -7,7 +7,9 @@ use std::ops::Range;
 use std::time::Instant;
 
 use forecast::{HORIZON, LOOKBACK, SeriesView};
-use model::{Isa, QuantileConfig, QuantileNetwork, QuantileTile, QuantileWorkspace, TENSORS, Weights};
+use model::{
+    Isa, QuantileConfig, QuantileNetwork, QuantileTile, QuantileWorkspace, TENSORS, Weights,
+};
 
 use crate::error::TrainingError;
 use crate::event::TrainingEvent;

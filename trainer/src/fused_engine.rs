@@ -228,7 +228,8 @@ mod tests {
     #[test]
     fn steps_are_those_of_burns_autodiff() {
         // Three tiles a batch, the last of them not full.
-        let options = TrainingOptions { batch: 40, network: NETWORK, ..Default::default() };
+        let options =
+            TrainingOptions { batch: 40, network: NETWORK, ..TrainingOptions::reference() };
         let (train, validation) = (examples(80, 5), examples(20, 5));
         let weights = Weights::initial(NETWORK, options.seed);
         let device = Device::open(DeviceKind::Cpu).unwrap();
@@ -257,7 +258,7 @@ mod tests {
 
     #[test]
     fn no_step_but_the_first_allocates() {
-        let options = TrainingOptions { batch: 40, ..TrainingOptions::default() };
+        let options = TrainingOptions { batch: 40, ..TrainingOptions::reference() };
         let (train, validation) = (examples(80, 24), examples(40, 24));
         let weights = Weights::initial(options.network, options.seed);
         let shared = Shared::new(&options, &train, &validation, &weights);

@@ -46,10 +46,8 @@ impl Promotion {
 
 fn defeat(scores: &ScoresSummary) -> Option<Defeat> {
     let ours = scores.model?.mae;
-    let rivals = [
-        ("the model in service", scores.champion),
-        ("seasonal naive", scores.seasonal_naive),
-    ];
+    let rivals =
+        [("the model in service", scores.champion), ("seasonal naive", scores.seasonal_naive)];
     let theirs = rivals.into_iter().filter_map(|(by, scores)| Some((by, scores?.mae)));
     // Against the best of them, since that is the one to beat.
     let (by, theirs) = theirs.min_by(|a, b| a.1.total_cmp(&b.1))?;

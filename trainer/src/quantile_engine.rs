@@ -237,7 +237,11 @@ pub(crate) struct QuantileEngine<'a> {
 }
 
 impl<'a> QuantileEngine<'a> {
-    pub(crate) fn new(shared: &'a Shared<'a>, team: &'a Team<'a>, weights: &Weights<QuantileConfig>) -> Self {
+    pub(crate) fn new(
+        shared: &'a Shared<'a>,
+        team: &'a Team<'a>,
+        weights: &Weights<QuantileConfig>,
+    ) -> Self {
         let sizes = weights.tensors().each_ref().map(Vec::len);
         Self {
             shared,

@@ -87,8 +87,10 @@ pub fn train(
         },
         seasonal_naive: evaluation.score_seasonal(observer)?,
     };
-    let worse = scores.model.zip(scores.champion).is_some_and(|(ours, theirs)| ours.mae > theirs.mae);
-    if worse && in_service.champion.is_none() && options.preset == Preset::Lstm && !in_service.force {
+    let worse =
+        scores.model.zip(scores.champion).is_some_and(|(ours, theirs)| ours.mae > theirs.mae);
+    if worse && in_service.champion.is_none() && options.preset == Preset::Lstm && !in_service.force
+    {
         // The network that ships is in service as it is: it is what the artifact holds, with its scores.
         challenger = unchanged(&evaluation, challenger, observer)?;
         scores.model = scores.champion;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use forecast::{Series, SeriesId, Step, Timestamp};
 use model::QuantileConfig;
-use trainer::{PretrainingOptions, TrainingError, pretrain};
+use trainer::{QuantileOptions, TrainingError, pretrain};
 
 /// Five days of a daily cycle with noise.
 fn series(seed: usize) -> Series {
@@ -18,9 +18,10 @@ fn series(seed: usize) -> Series {
     Series::from_values(id, Step::FIVE_MINUTES, Timestamp::UNIX_EPOCH, values).expect("a series")
 }
 
-fn options() -> PretrainingOptions {
-    let network = QuantileConfig { hidden: 8, dense: 8, dropout: 0.1 };
-    PretrainingOptions { network, steps: 240, batch: 40, ..Default::default() }
+const SMALL: QuantileConfig = QuantileConfig { hidden: 8, dense: 8, dropout: 0.1 };
+
+fn options() -> QuantileOptions {
+    QuantileOptions { steps: 240, batch: 40, ..Default::default() }
 }
 
 #[test]
@@ -29,8 +30,8 @@ fn the_loss_falls_and_threads_change_nothing() {
     let corpus: Vec<_> = series.iter().map(Series::view).collect();
     let train = |threads| {
         let mut losses = Vec::new();
-        let options = PretrainingOptions { threads, ..options() };
-        let weights = pretrain(&corpus, &options, &mut |progress| {
+        let options = QuantileOptions { threads, ..options() };
+        let weights = pretrain(&corpus, SMALL, &options, &mut |progress| {
             losses.push(progress.loss);
             ControlFlow::Continue(())
         });
@@ -45,9 +46,9 @@ fn the_loss_falls_and_threads_change_nothing() {
 #[test]
 fn it_can_be_cancelled_and_refuses_nothing_to_learn_from() {
     let series = series(0);
-    let cancelled = pretrain(&[series.view()], &options(), &mut |_| ControlFlow::Break(()));
+    let cancelled = pretrain(&[series.view()], SMALL, &options(), &mut |_| ControlFlow::Break(()));
     assert!(matches!(cancelled, Err(TrainingError::Cancelled)));
     let short = series.view().prefix(20);
-    let refused = pretrain(&[short], &options(), &mut |_| ControlFlow::Continue(()));
+    let refused = pretrain(&[short], SMALL, &options(), &mut |_| ControlFlow::Continue(()));
     assert!(matches!(refused, Err(TrainingError::NoWindowsIn { .. })));
 }

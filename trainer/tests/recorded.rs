@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use forecast::{Sample, Series, SeriesId, Step, Timestamp};
 use model::NetworkConfig;
-use trainer::{TrainingConfig, TrainingOptions, train};
+use trainer::{InService, TrainingConfig, TrainingOptions, train};
 
 fn recorded(name: &str) -> Option<Series> {
     let shared = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/datasets/series");
@@ -36,12 +36,17 @@ fn recorded_workloads_train_and_are_scored() {
             batch: 256,
             learning_rate: 1e-2,
             network,
-            ..Default::default()
+            ..TrainingOptions::reference()
         };
         let config = TrainingConfig::try_from(options).unwrap();
         let mut observer = |_| ControlFlow::Continue(());
-        let trained =
-            train(series.view().suffix(4032), &config, Timestamp::UNIX_EPOCH, &mut observer);
+        let trained = train(
+            series.view().suffix(4032),
+            &config,
+            InService::default(),
+            Timestamp::UNIX_EPOCH,
+            &mut observer,
+        );
         let manifest = trained.unwrap().artifact.manifest().clone();
         let losses = &manifest.training.validation_loss;
         assert!(losses.iter().all(|loss| loss.is_finite()), "{name}: {losses:?}");

@@ -5,9 +5,13 @@ use std::ops::ControlFlow;
 use forecast::accuracy::Reference;
 use forecast::backtest::Plan;
 use forecast::baseline::LastValue;
+use forecast::scale::MinMaxScaler;
 use forecast::{HORIZON, Series, SeriesId, Step, Timestamp};
-use model::{Device, DeviceKind, NetworkConfig, Weights};
-use trainer::{Trained, TrainingConfig, TrainingError, TrainingEvent, TrainingOptions, train};
+use model::{Device, DeviceKind, Network, NetworkConfig, Weights};
+use trainer::{
+    InService, Promotion, Trained, TrainingConfig, TrainingError, TrainingEvent, TrainingOptions,
+    train,
+};
 
 const SMALL: NetworkConfig = NetworkConfig { lookback: 24, hidden: 8, dense: 4, dropout: 0.1 };
 
@@ -35,18 +39,26 @@ fn options(epochs: usize) -> TrainingOptions {
         batch: 64,
         learning_rate: 1e-2,
         network: SMALL,
-        ..TrainingOptions::default()
+        ..TrainingOptions::reference()
     }
 }
 
 fn run(series: &Series, options: TrainingOptions) -> Result<Trained, TrainingError> {
     let config = TrainingConfig::try_from(options).expect("the options are valid");
     let created = Timestamp::UNIX_EPOCH;
-    train(series.view(), &config, created, &mut |_| ControlFlow::Continue(()))
+    train(series.view(), &config, InService::default(), created, &mut |_| ControlFlow::Continue(()))
+}
+
+/// The weights and the scaler of a reference network.
+fn fitted(trained: &Trained) -> (&Weights, MinMaxScaler) {
+    match trained.artifact.network() {
+        Network::Reference { weights, scaler } => (weights, *scaler),
+        Network::Lstm { .. } => panic!("a quantile network"),
+    }
 }
 
 fn weights(trained: &Trained) -> &Weights {
-    trained.artifact.weights()
+    fitted(trained).0
 }
 
 #[test]
@@ -92,7 +104,7 @@ fn a_noisy_sine_is_learnt_better_than_by_the_simple_methods() {
     assert!(losses[24] < 0.2 * losses[0], "{losses:?}");
     // What is reported is what the loaded artifact does.
     let device = Device::open(DeviceKind::Cpu).unwrap();
-    let forecaster = trained.artifact.forecaster(&device);
+    let forecaster = trained.artifact.reference(&device).unwrap();
     let again = plan.run(&forecaster, series.view()).unwrap().scores(&reference).unwrap();
     assert!((again.mae - model.mae).abs() < 1e-9);
 }
@@ -111,7 +123,7 @@ fn nothing_of_the_test_part_is_fitted_on() {
     assert_eq!(before.split.test, 450..500);
     let (a, b) = (before.artifact.manifest(), after.artifact.manifest());
     assert_eq!(weights(&before), weights(&after));
-    assert_eq!(a.scaler, b.scaler);
+    assert_eq!(fitted(&before).1, fitted(&after).1);
     assert_eq!(a.residuals, b.residuals);
     assert_ne!(a.scores, b.scores);
     assert_ne!(a.data.fingerprint, b.data.fingerprint);
@@ -124,10 +136,10 @@ fn the_scaler_knows_the_training_part_only() {
     for value in &mut shifted[400..] {
         *value = value.map(|load| load + 100.0);
     }
-    let scaler = |values| run(&series_of(values), options(1)).unwrap().artifact.manifest().scaler;
-    let fitted = scaler(shifted);
-    assert_eq!(fitted, scaler(values));
-    assert!(fitted.max() < 16.0, "{fitted:?}");
+    let scaler = |values| fitted(&run(&series_of(values), options(1)).unwrap()).1;
+    let known = scaler(shifted);
+    assert_eq!(known, scaler(values));
+    assert!(known.max() < 16.0, "{known:?}");
 }
 
 #[test]
@@ -157,7 +169,7 @@ fn an_observer_sees_the_progress_and_can_cancel_within_a_batch() {
         seen.push(event);
         ControlFlow::Continue(())
     };
-    train(series.view(), &config, Timestamp::UNIX_EPOCH, &mut all).unwrap();
+    train(series.view(), &config, InService::default(), Timestamp::UNIX_EPOCH, &mut all).unwrap();
     assert_eq!(seen[0], TrainingEvent::Started { windows: 296, epochs: 2 });
     assert_eq!(seen[5], TrainingEvent::Batch { epoch: 1, done: 5, of: 5 });
     assert!(matches!(seen[6], TrainingEvent::Epoch { epoch: 1, .. }));
@@ -173,7 +185,8 @@ fn an_observer_sees_the_progress_and_can_cancel_within_a_batch() {
         }
         _ => ControlFlow::Continue(()),
     };
-    let cancelled = train(series.view(), &config, Timestamp::UNIX_EPOCH, &mut cancelling);
+    let cancelled =
+        train(series.view(), &config, InService::default(), Timestamp::UNIX_EPOCH, &mut cancelling);
     assert!(matches!(cancelled, Err(TrainingError::Cancelled)));
     assert_eq!(batches, 2);
 }
@@ -188,7 +201,13 @@ fn calibration_and_scoring_can_be_cancelled() {
             portions += usize::from(matches!(event, TrainingEvent::Evaluated { .. }));
             if portions == portion { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let cancelled = train(series.view(), &config, Timestamp::UNIX_EPOCH, &mut cancelling);
+        let cancelled = train(
+            series.view(),
+            &config,
+            InService::default(),
+            Timestamp::UNIX_EPOCH,
+            &mut cancelling,
+        );
         assert!(matches!(cancelled, Err(TrainingError::Cancelled)));
         assert_eq!(portions, portion);
     }

@@ -122,11 +122,8 @@ async fn set_up(args: &DemoArgs, models: &Path) -> anyhow::Result<Stage> {
         ..SourceArgs::default()
     };
     let model = ModelArgs { model_dir: Some(models.to_owned()), device: None };
-    let training = TrainingArgs {
-        epochs: args.epochs,
-        seed: Some(args.seed),
-        ..TrainingArgs::default()
-    };
+    let training =
+        TrainingArgs { epochs: args.epochs, seed: Some(args.seed), ..TrainingArgs::default() };
     let (mut raw, origin) = raw_config(&source, &model, &training)?;
     for entry in &mut raw.workloads {
         args.policy.apply(&mut entry.value);

@@ -110,8 +110,7 @@ pub(super) async fn fit(
         .run(move || {
             let mut progress = TrainingProgress::new(training.options().epochs);
             let mut observe = |event: trainer::TrainingEvent| progress.observe(&event);
-            let in_service =
-                InService { champion: rules.champion.as_ref(), force: rules.force };
+            let in_service = InService { champion: rules.champion.as_ref(), force: rules.force };
             trainer::train(series.view(), &training, in_service, created, &mut observe)
         })
         .await??;

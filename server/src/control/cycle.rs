@@ -140,9 +140,12 @@ impl WorkloadLoop {
         if let Some(scores) = &overall {
             self.metrics.scored(scores);
         }
+        let by_step: Vec<_> =
+            (0..HORIZON).map(|k| self.ledger.scores_at(k, reference)).collect();
+        self.metrics.scored_by_step(&by_step);
         let accuracy = AccuracyView {
             overall,
-            by_step: (0..HORIZON).map(|k| self.ledger.scores_at(k, reference)).collect(),
+            by_step,
             seasonal_naive: self.seasonal_ledger.scores(reference),
             pending: self.ledger.pending(),
             unscored: self.ledger.unscored(),
@@ -212,7 +215,7 @@ impl WorkloadLoop {
                 model: Some(issuer.identity.clone()),
             },
             (Outlook::Seasonal(forecast, _), _) => {
-                Issued { forecast: forecast.clone(), by: "seasonal-naive".to_owned(), model: None }
+                Issued { forecast: forecast.clone(), by: SeasonalNaive::NAME.to_owned(), model: None }
             }
             _ => return,
         };

@@ -108,7 +108,10 @@ struct FileStamp {
 impl std::fmt::Debug for ModelKeeper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let served = self.served.as_ref().map(|served| &served.identity);
-        f.debug_struct("ModelKeeper").field("series", &self.series).field("served", &served).finish()
+        f.debug_struct("ModelKeeper")
+            .field("series", &self.series)
+            .field("served", &served)
+            .finish()
     }
 }
 
@@ -225,7 +228,11 @@ impl ModelKeeper {
         self.present = stamp.is_some();
         let Some(stamp) = stamp else {
             // A file that was refused and then removed makes room for a training.
-            self.seen = None;
+            if self.seen.take().is_some()
+                && let Some(served) = &self.served
+            {
+                self.show(ModelState::Ready(served.identity.clone()));
+            }
             return;
         };
         if self.seen == Some(stamp) {
@@ -314,7 +321,8 @@ impl ModelKeeper {
             Ok(Trained::Saved) => {}
             Ok(Trained::Unsaved(artifact)) => {
                 let device = self.shared.device.clone();
-                let made = self.shared.forecasting.run(move || Served::of(&artifact, &device)).await;
+                let made =
+                    self.shared.forecasting.run(move || Served::of(&artifact, &device)).await;
                 match made {
                     Ok(served) => self.serve(served),
                     Err(error) => self.refuse(&error),

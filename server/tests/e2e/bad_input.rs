@@ -20,7 +20,7 @@ fn train(history: &Path, models: &Path) -> Vec<String> {
     ["train", "--history", history.to_str().unwrap(), "--model-dir", models.to_str().unwrap()]
         .map(str::to_owned)
         .into_iter()
-        .chain(["--epochs".to_owned(), "1".to_owned()])
+        .chain(["--preset", "reference", "--epochs", "1"].map(str::to_owned))
         .collect()
 }
 

@@ -99,7 +99,8 @@ async fn learns_from_prometheus_forecasts_and_scales_the_deployment() {
         "only the scale subresource is touched"
     );
     let forecast = server.json("/forecast");
-    assert_eq!(forecast["model"]["name"], "reference");
+    assert_eq!(forecast["model"]["name"], "lstm");
+    assert!(forecast["model"]["created"].is_string(), "{forecast}");
     assert_eq!(forecast["forecast"].as_array().unwrap().len(), 12);
 
     let (_, metrics) = server.get("/metrics");
@@ -132,7 +133,7 @@ async fn shadow_mode_reads_and_never_writes() {
     server.wait_for_log("\"decision\"");
     let plan = server.first_decision("/plan?workload=web");
     assert_eq!(plan["mode"], "shadow");
-    assert_eq!(plan["reasons"][1]["code"], "SeasonalForecast", "no model is there yet: {plan}");
+    assert_eq!(plan["reasons"][1]["code"], "ForecastPeak", "by the network that ships: {plan}");
     assert!(cluster.methods().iter().all(|method| method == "GET"), "{:?}", cluster.methods());
 
     wait_until(|| server.get("/readyz").1.contains("there is no Deployment"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::binary::{Server, history_file, json, refused, run};
 
-fn trained(dir: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
+fn trained(dir: &Path, preset: &str) -> (std::path::PathBuf, std::path::PathBuf) {
     let history = history_file(dir, 7);
     let models = dir.join("models");
     let args = [
@@ -15,8 +15,11 @@ fn trained(dir: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
         history.as_os_str(),
         "--model-dir".as_ref(),
         models.as_os_str(),
+        "--preset".as_ref(),
+        preset.as_ref(),
         "--epochs".as_ref(),
         "2".as_ref(),
+        "--force".as_ref(),
         "--format".as_ref(),
         "json".as_ref(),
     ];
@@ -29,7 +32,7 @@ fn trained(dir: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
 #[test]
 fn train_then_serve_answers_with_twelve_steps_from_the_end_of_the_file() {
     let dir = tempfile::tempdir().unwrap();
-    let (history, models) = trained(dir.path());
+    let (history, models) = trained(dir.path(), "lstm");
     let args: [&OsStr; 6] = [
         "--history".as_ref(),
         history.as_os_str(),
@@ -45,14 +48,35 @@ fn train_then_serve_answers_with_twelve_steps_from_the_end_of_the_file() {
     server.forecast_of_the_model();
     let forecast = server.json("/forecast?namespace=default&workload=web");
     assert_eq!(forecast["forecast"].as_array().unwrap().len(), 12);
-    assert_eq!(forecast["interval"]["fitted_on"], "validation-residuals");
+    assert_eq!(forecast["interval"]["fitted_on"], "recent-errors");
+    let shares = forecast["model"]["shares"].as_array().unwrap();
+    let weights = || shares.iter().map(|share| share["weight"].as_f64().unwrap());
+    assert!((weights().sum::<f64>() - 1.0).abs() < 1e-9, "{forecast}");
     let plan = server.json("/plan");
+    assert_eq!(plan["reasons"][2]["code"], "Carried", "{plan}");
+    assert!(plan["reasons"][2]["text"].as_str().unwrap().contains("lstm"), "{plan}");
     assert_eq!(plan["mode"], "shadow");
     assert_eq!(server.json("/readyz")["status"], "ready");
     assert_eq!(server.get("/livez").0, 200);
     assert_eq!(server.get("/accuracy").0, 200);
     let (ended, took) = server.terminate();
     assert!(ended && took < Duration::from_secs(10), "{ended} after {took:?}");
+}
+
+#[test]
+fn a_reference_artifact_is_served_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (history, models) = trained(dir.path(), "reference");
+    let args: [&OsStr; 4] =
+        ["--history".as_ref(), history.as_os_str(), "--model-dir".as_ref(), models.as_os_str()];
+    let server = Server::start(&args, &[]);
+    let forecast = server.forecast_of_the_model();
+    assert_eq!(forecast["model"]["name"], "reference");
+    assert_eq!(forecast["interval"]["fitted_on"], "validation-residuals");
+    assert_eq!(server.json("/plan")["reasons"][1]["code"], "ForecastPeak");
+    let path = std::fs::read_dir(&models).unwrap().next().unwrap().unwrap().path();
+    let manifest = json(&[OsStr::new("model"), "inspect".as_ref(), path.as_os_str()]);
+    assert_eq!(manifest["network"]["lookback"], 24);
 }
 
 #[test]
@@ -70,10 +94,9 @@ fn without_an_artifact_it_trains_one_in_the_background_and_says_so() {
     ];
     let mut server = Server::start(&args, &[]);
     server.wait_for_log("training one in the background");
-    let reasons = &server.first_decision("/plan")["reasons"];
-    assert_eq!(reasons[1]["code"], "SeasonalForecast", "a stand-in until the model is there");
-    let (status, body) = server.get("/readyz");
-    assert!(status == 200 || body.contains("\"training\""), "{status} {body}");
+    let plan = server.first_decision("/plan");
+    assert_eq!(plan["reasons"][1]["code"], "ForecastPeak", "by the network that ships: {plan}");
+    assert_eq!(server.json("/readyz")["workloads"][0]["model"], "ready");
     server.wait_for_log("model trained and saved");
     assert_eq!(server.json("/readyz")["workloads"][0]["model"], "ready");
     server.forecast_of_the_model();
@@ -98,7 +121,7 @@ fn a_training_under_way_does_not_hold_up_the_end() {
 #[test]
 fn a_forecast_is_printed_as_table_plot_or_json() {
     let dir = tempfile::tempdir().unwrap();
-    let (history, models) = trained(dir.path());
+    let (history, models) = trained(dir.path(), "lstm");
     let args = |format: &'static str| {
         ["forecast", "--history", history.to_str().unwrap(), "--model-dir"]
             .map(str::to_owned)
@@ -115,11 +138,12 @@ fn a_forecast_is_printed_as_table_plot_or_json() {
 #[test]
 fn an_artifact_is_inspected_and_a_damaged_one_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let (history, models) = trained(dir.path());
+    let (history, models) = trained(dir.path(), "lstm");
     let path = std::fs::read_dir(&models).unwrap().next().unwrap().unwrap().path();
     let manifest = json(&[OsStr::new("model"), "inspect".as_ref(), path.as_os_str()]);
-    assert_eq!(manifest["network"]["lookback"], 24);
+    assert_eq!(manifest["network"]["kind"], "lstm-quantiles-1");
     assert_eq!(manifest["training"]["epochs_run"], 2);
+    assert!(manifest["scores"]["champion"]["mae"].as_f64().unwrap() > 0.0, "{manifest}");
 
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() - 100]).unwrap();
@@ -131,11 +155,10 @@ fn an_artifact_is_inspected_and_a_damaged_one_refused() {
     let mut server = Server::start(&args, &[]);
     server.wait_for_log("the artifact is refused");
     let forecast = server.json("/forecast");
-    assert_eq!(forecast["model"]["name"], "seasonal-naive");
+    assert_eq!(forecast["model"]["name"], "lstm", "the network that ships stands in");
+    assert!(forecast["model"]["created"].is_null(), "{forecast}");
     let (status, body) = server.get("/readyz");
     assert!(status == 503 && body.contains("artifact refused"), "{status} {body}");
-    let reasons = &server.first_decision("/plan")["reasons"];
-    assert_eq!(reasons[1]["text"], "model refused: using the day before");
     assert_eq!(
         std::fs::read(&path).unwrap().len(),
         whole.len() - 100,
