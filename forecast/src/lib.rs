@@ -4,7 +4,9 @@
 //!
 //! ```text
 //! step ─ series ─▶ gaps ─▶ split ─▶ scale ─▶ windows ─▶ (a network) ─▶ forecast ─▶ ledger ─▶ accuracy
-//!                                              baseline ──────────────────▲
+//!           │       ▲                            baseline ──────────────────▲
+//!           ▼       │ a history that is fit to be learned from
+//!          mask, events
 //! ```
 //!
 //! What is absent on purpose: no clock, no file, no socket, no randomness, no tensors. `now` and
@@ -14,10 +16,12 @@ pub mod accuracy;
 pub mod backtest;
 pub mod baseline;
 pub mod covariates;
+pub mod events;
 mod forecast;
 mod forecaster;
 pub mod gaps;
 pub mod ledger;
+pub mod mask;
 pub mod mixture;
 mod quantile;
 mod residuals;

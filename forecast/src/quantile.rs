@@ -125,6 +125,12 @@ pub(crate) fn empirical_quantile(sorted: &[f64], quantile: Quantile) -> Option<f
     Some(sorted[below] + share * (sorted[above] - sorted[below]))
 }
 
+/// The middle of `values`, which it sorts; `None` when there are none.
+pub(crate) fn median(values: &mut [f64]) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    empirical_quantile(values, Quantile::MEDIAN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

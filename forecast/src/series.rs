@@ -394,6 +394,22 @@ impl<'a> SeriesView<'a> {
         self.prefix(usize::try_from(count.max(0)).unwrap_or(usize::MAX))
     }
 
+    /// What `of` makes of each value by its time; gaps stay gaps.
+    pub(crate) fn map(&self, of: impl Fn(Timestamp, f64) -> Option<f64>) -> Vec<Option<f64>> {
+        let value = |(offset, value): (usize, &Option<f64>)| of(self.time_at(offset), (*value)?);
+        self.values.iter().enumerate().map(value).collect()
+    }
+
+    /// A view of `values`, as many as this one has, at the same times; unlike an owned series it may
+    /// end in a gap, so that its origin stays.
+    pub(crate) fn with_values<'b>(&self, values: &'b [Option<f64>]) -> SeriesView<'b>
+    where
+        'a: 'b,
+    {
+        debug_assert_eq!(values.len(), self.len(), "the times would not be those of the values");
+        SeriesView { values, ..*self }
+    }
+
     /// An owned copy; leading and trailing gaps are left out.
     ///
     /// # Errors
