@@ -111,6 +111,13 @@ impl Ledger {
         Scores::of(outcomes.filter(|outcome| outcome.k == k), reference)
     }
 
+    /// The scores over the outcomes after `time`, such as those of the last day.
+    #[must_use]
+    pub fn scores_since(&self, time: Timestamp, reference: &Reference) -> Option<Scores> {
+        let recent = self.outcomes.iter().filter(|matured| matured.time > time);
+        Scores::of(recent.map(|matured| &matured.outcome), reference)
+    }
+
     /// Forecasts that wait.
     #[must_use]
     pub fn pending(&self) -> usize {
@@ -152,6 +159,9 @@ mod tests {
         let scores = ledger.scores(&REFERENCE).unwrap();
         assert_eq!(scores.count, 12);
         assert_eq!(ledger.scores_at(11, &REFERENCE).unwrap().count, 1);
+        let since = |k| ledger.scores_since(forecast.time_at(k), &REFERENCE);
+        assert_eq!(since(8).unwrap().count, 3);
+        assert_eq!(since(11), None);
     }
 
     #[test]

@@ -4,9 +4,9 @@
 //!
 //! ```text
 //! step ─ series ─▶ gaps ─▶ split ─▶ scale ─▶ windows ─▶ (a network) ─▶ forecast ─▶ ledger ─▶ accuracy
-//!           │       ▲                            baseline ──────────────────▲
-//!           ▼       │ a history that is fit to be learned from
-//!          mask, events
+//!           │       ▲                            baseline ──────────────────▲                    │
+//!           ▼       │ a history that is fit to be learned from                                   ▼
+//!          mask, events, level_shift                                                           drift
 //! ```
 //!
 //! What is absent on purpose: no clock, no file, no socket, no randomness, no tensors. `now` and
@@ -16,11 +16,13 @@ pub mod accuracy;
 pub mod backtest;
 pub mod baseline;
 pub mod covariates;
+pub mod drift;
 pub mod events;
 mod forecast;
 mod forecaster;
 pub mod gaps;
 pub mod ledger;
+pub mod level_shift;
 pub mod mask;
 pub mod mixture;
 mod quantile;
