@@ -1,20 +1,26 @@
-//! History from a CSV file with the columns `timestamp` and `value`.
+//! CSV files: a history with the columns `timestamp` and `value`, and beside it, in `signals`, what is
+//! known of stretches of it.
 //!
 //! A timestamp is seconds since the Unix epoch (integer or decimal) or RFC 3339 with its zone; an
 //! empty value or `NaN` is a gap. A header is optional; with one, the two columns are found by
 //! name and others are left alone. Everything else is refused with its line.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+mod rows;
+mod signals;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
+use forecast::events::EventsError;
+use forecast::mask::MaskError;
 use forecast::{Sample, Series, SeriesError, SeriesId, Step, Timestamp};
 use jiff::SignedDuration;
 use thiserror::Error;
 
+pub use self::signals::{SPANS_MAX, read_events, read_mask};
+
+use self::rows::{Rows, only_column, require_columns};
 use crate::{History, excerpt};
 
 /// The longest line, in bytes. A row of a time and a number needs about 40; the rest is for
@@ -27,25 +33,39 @@ pub const ROWS_MAX: usize = 1 << 22;
 /// Seconds at and above this are in the year 5138 or later, so the number is in a finer unit:
 /// the same number of milliseconds is 1973.
 const SECONDS_END: f64 = 1e11;
-/// The bytes that the parser reads ahead of the row it gives.
-const READ_AHEAD_BYTES: usize = 8 << 10;
+/// What a history looks like, for errors.
+const HISTORY: Expected =
+    Expected { rows: "timestamp,value rows", example: "lines such as 1700000000,3.25" };
 
-/// Why a CSV file is not a history.
+/// What a file was expected to hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Expected {
+    /// Its rows.
+    rows: &'static str,
+    /// What they look like.
+    example: &'static str,
+}
+
+/// Why a CSV file is not a history, a mask or a list of events.
 #[derive(Debug, Error)]
 pub enum CsvError {
     /// The file cannot be opened.
-    #[error("cannot open {}: {source}; expected a CSV file with timestamp,value rows", path.display())]
+    #[error("cannot open {}: {source}; expected a CSV file with {}", path.display(), expected.rows)]
     Open {
         /// The file.
         path: PathBuf,
+        /// What it should have held.
+        expected: Expected,
         /// Why.
         source: io::Error,
     },
     /// The path is a directory.
-    #[error("{} is a directory: expected a CSV file with timestamp,value rows", path.display())]
+    #[error("{} is a directory: expected a CSV file with {}", path.display(), expected.rows)]
     Directory {
         /// The path.
         path: PathBuf,
+        /// What should have been there.
+        expected: Expected,
     },
     /// Reading failed half way.
     #[error("{file}: cannot be read after line {line}: {source}")]
@@ -58,12 +78,14 @@ pub enum CsvError {
         source: io::Error,
     },
     /// There is no row.
-    #[error("{file}: holds no rows: expected lines such as 1700000000,3.25")]
+    #[error("{file}: holds no rows: expected {}", expected.example)]
     Empty {
         /// The file.
         file: String,
+        /// What it should have held.
+        expected: Expected,
     },
-    /// A row is not a time and a value.
+    /// A row is not what it should be.
     #[error("{file}: line {line}: {problem}")]
     Row {
         /// The file.
@@ -81,10 +103,18 @@ pub enum CsvError {
         /// Why.
         source: SeriesError,
     },
+    /// The events are fine one by one, but not together.
+    #[error("{file}: {source}")]
+    Events {
+        /// The file.
+        file: String,
+        /// Why.
+        source: EventsError,
+    },
 }
 
 /// What is wrong with a row; texts are shown shortened.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[derive(Clone, PartialEq, Debug, Error)]
 pub enum RowProblem {
     /// The line does not end.
     #[error(
@@ -105,6 +135,31 @@ pub enum RowProblem {
         /// The columns found.
         found: String,
     },
+    /// A header that lacks a column of a mask or of events.
+    #[error("expected a header with the columns {columns}, each once: found {found}")]
+    SpanHeader {
+        /// The columns expected; those in brackets may be missing.
+        columns: &'static str,
+        /// The columns found.
+        found: String,
+    },
+    /// There are too many spans or events.
+    #[error("more than {SPANS_MAX} rows: a mask or a list of events is written by hand, or nearly")]
+    TooManySpans,
+    /// Not a multiplier.
+    #[error(
+        "expected a multiplier that is a number above zero, such as 1.5 for half as much again, found {text:?}"
+    )]
+    Multiplier {
+        /// What stands there.
+        text: String,
+    },
+    /// Not a span.
+    #[error(transparent)]
+    Span(MaskError),
+    /// Not an event.
+    #[error(transparent)]
+    Event(EventsError),
     /// Too few or too many columns.
     #[error("expected {expected} columns separated by commas, found {found}: {text}")]
     Columns {
@@ -150,12 +205,17 @@ pub enum RowProblem {
 /// # Errors
 /// When the file cannot be read, or is not a history: see [`CsvError`].
 pub fn read_csv(path: &Path, id: SeriesId, step: Step) -> Result<History, CsvError> {
-    let cannot_open = |source| CsvError::Open { path: path.to_owned(), source };
+    parse_csv(open(path, HISTORY)?, &path.display().to_string(), id, step)
+}
+
+/// Opens a file, which a directory is not.
+fn open(path: &Path, expected: Expected) -> Result<File, CsvError> {
+    let cannot_open = |source| CsvError::Open { path: path.to_owned(), expected, source };
     let file = File::open(path).map_err(cannot_open)?;
     if file.metadata().map_err(cannot_open)?.is_dir() {
-        return Err(CsvError::Directory { path: path.to_owned() });
+        return Err(CsvError::Directory { path: path.to_owned(), expected });
     }
-    parse_csv(file, &path.display().to_string(), id, step)
+    Ok(file)
 }
 
 /// Reads the history in a CSV text; `file` is its name in errors.
@@ -168,13 +228,38 @@ pub fn parse_csv(
     id: SeriesId,
     step: Step,
 ) -> Result<History, CsvError> {
-    let samples = Rows::new(reader, file).samples()?;
+    let samples = samples(Rows::new(reader, file))?;
     if samples.is_empty() {
-        return Err(CsvError::Empty { file: file.to_owned() });
+        return Err(CsvError::Empty { file: file.to_owned(), expected: HISTORY });
     }
     let (series, report) = Series::from_samples(id, step, &samples)
         .map_err(|source| CsvError::Series { file: file.to_owned(), source })?;
     Ok(History { series, report, warnings: Vec::new() })
+}
+
+/// The rows as samples, after a header or none.
+fn samples(rows: Rows<'_, impl Read>) -> Result<Vec<Sample>, CsvError> {
+    let mut columns = None;
+    let mut samples = Vec::new();
+    rows.each(|fields| {
+        let columns = match columns {
+            Some(columns) => columns,
+            None => {
+                let (found, is_header) = find_columns(fields)?;
+                columns = Some(found);
+                if is_header {
+                    return Ok(());
+                }
+                found
+            }
+        };
+        if samples.len() == ROWS_MAX {
+            return Err(RowProblem::TooManyRows);
+        }
+        samples.push(parse_row(fields, columns)?);
+        Ok(())
+    })?;
+    Ok(samples)
 }
 
 /// Where the two columns are, and how many there must be.
@@ -185,136 +270,6 @@ struct Columns {
     count: usize,
 }
 
-struct Rows<'a, R> {
-    reader: ::csv::Reader<Rationed<R>>,
-    progress: Rc<Progress>,
-    file: &'a str,
-    /// Line breaks before the end of the current row.
-    breaks: u64,
-    /// The line of the current row.
-    line: u64,
-}
-
-impl<'a, R: Read> Rows<'a, R> {
-    fn new(reader: R, file: &'a str) -> Self {
-        let progress = Rc::new(Progress::default());
-        let reader = ::csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .buffer_capacity(READ_AHEAD_BYTES)
-            .from_reader(Rationed { reader, progress: Rc::clone(&progress) });
-        Self { reader, progress, file, breaks: 0, line: 0 }
-    }
-
-    fn samples(mut self) -> Result<Vec<Sample>, CsvError> {
-        let mut record = ::csv::ByteRecord::new();
-        let mut columns = None;
-        let mut samples = Vec::new();
-        while self.next(&mut record)? {
-            let mut fields = self.row(fields_of(&record))?;
-            if columns.is_none() {
-                // The parser takes a byte order mark off only where it comes in one piece.
-                fields[0] = fields[0].trim_start_matches('\u{feff}').trim_start();
-            }
-            let columns = match columns {
-                Some(columns) => columns,
-                None => {
-                    let (found, is_header) = self.row(find_columns(&fields))?;
-                    columns = Some(found);
-                    if is_header {
-                        continue;
-                    }
-                    found
-                }
-            };
-            if samples.len() == ROWS_MAX {
-                return self.row(Err(RowProblem::TooManyRows));
-            }
-            samples.push(self.row(parse_row(&fields, columns))?);
-        }
-        Ok(samples)
-    }
-
-    /// Reads the next row that is not blank; `false` at the end.
-    fn next(&mut self, record: &mut ::csv::ByteRecord) -> Result<bool, CsvError> {
-        self.progress.left.set(LINE_BYTES_MAX + READ_AHEAD_BYTES);
-        match self.reader.read_byte_record(record) {
-            Ok(more) => {
-                self.find_line(record);
-                Ok(more)
-            }
-            Err(_) if self.progress.left.get() == 0 => {
-                self.line += 1;
-                self.row(Err(RowProblem::TooLong))
-            }
-            Err(error) => {
-                let (file, line) = (self.file.to_owned(), self.line);
-                Err(CsvError::Read { file, line, source: error.into() })
-            }
-        }
-    }
-
-    /// Counts line breaks up to the end of the row. The parser's own position of a row is that of
-    /// the blank lines before it, and one behind after `\r\n`.
-    fn find_line(&mut self, record: &::csv::ByteRecord) {
-        let last_byte = self.reader.position().byte().saturating_sub(1);
-        let mut ends = self.progress.line_ends.borrow_mut();
-        while ends.pop_front_if(|end| *end < last_byte).is_some() {
-            self.breaks += 1;
-        }
-        let inside = record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
-        self.line = (self.breaks + 1).saturating_sub(inside).max(self.line + 1);
-    }
-
-    /// Adds the file and the line to what is wrong with the current row.
-    fn row<T>(&self, result: Result<T, RowProblem>) -> Result<T, CsvError> {
-        let (file, line) = (self.file, self.line);
-        result.map_err(|problem| CsvError::Row { file: file.to_owned(), line, problem })
-    }
-}
-
-/// What the reader tells about the bytes that the parser took.
-#[derive(Default)]
-struct Progress {
-    /// Bytes that may still be taken before the row must end.
-    left: Cell<usize>,
-    /// Bytes taken.
-    taken: Cell<u64>,
-    /// Where the line ends are that no row has reached; they are as few as the bytes read ahead.
-    line_ends: RefCell<VecDeque<u64>>,
-}
-
-/// A reader that gives no more bytes than are left; whoever uses it puts some back after each row.
-/// The CSV parser itself holds a row of any length in memory.
-struct Rationed<R> {
-    reader: R,
-    progress: Rc<Progress>,
-}
-
-impl<R: Read> Read for Rationed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Progress { left, taken, line_ends } = &*self.progress;
-        let allowed = buffer.len().min(left.get());
-        if allowed == 0 && !buffer.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the row does not end"));
-        }
-        let count = self.reader.read(&mut buffer[..allowed])?;
-        let ends = (taken.get()..).zip(&buffer[..count]).filter(|(_, byte)| **byte == b'\n');
-        line_ends.borrow_mut().extend(ends.map(|(at, _)| at));
-        left.set(left.get() - count);
-        taken.set(taken.get() + count as u64);
-        Ok(count)
-    }
-}
-
-/// The fields as text without surrounding blanks.
-fn fields_of(record: &::csv::ByteRecord) -> Result<Vec<&str>, RowProblem> {
-    record
-        .iter()
-        .map(|field| std::str::from_utf8(field).map(str::trim).map_err(|_| RowProblem::NotUtf8))
-        .collect()
-}
-
 /// The columns, and whether the first row names them. A row whose first field begins like a
 /// number is data: a header never does.
 fn find_columns(fields: &[&str]) -> Result<(Columns, bool), RowProblem> {
@@ -322,11 +277,7 @@ fn find_columns(fields: &[&str]) -> Result<(Columns, bool), RowProblem> {
     if fields[0].starts_with(like_a_number) {
         return Ok((Columns { timestamp: 0, value: 1, count: 2 }, false));
     }
-    let only = |name: &str| {
-        let mut places = (0..fields.len()).filter(|&i| fields[i].eq_ignore_ascii_case(name));
-        places.next().filter(|_| places.next().is_none())
-    };
-    match (only("timestamp"), only("value")) {
+    match (only_column(fields, "timestamp"), only_column(fields, "value")) {
         (Some(timestamp), Some(value)) => {
             Ok((Columns { timestamp, value, count: fields.len() }, true))
         }
@@ -335,10 +286,7 @@ fn find_columns(fields: &[&str]) -> Result<(Columns, bool), RowProblem> {
 }
 
 fn parse_row(fields: &[&str], columns: Columns) -> Result<Sample, RowProblem> {
-    if fields.len() != columns.count {
-        let text = excerpt(&fields.join(","));
-        return Err(RowProblem::Columns { expected: columns.count, found: fields.len(), text });
-    }
+    require_columns(fields, columns.count)?;
     let time = parse_timestamp(fields[columns.timestamp])?;
     Ok(Sample { time, value: parse_value(fields[columns.value])? })
 }

@@ -1,9 +1,11 @@
-//! Where history comes from: Prometheus, a CSV file, or a seeded synthetic workload.
+//! Where history comes from: Prometheus, a CSV file, or a seeded synthetic workload; and what people know
+//! of it, from CSV files too.
 //!
 //! ```text
 //! prometheus  query_range ─┐
 //! csv         file ────────┼─▶ History { series, report, warnings } ─▶ forecast
 //! synthetic   seed ────────┘   (a Series alone: nothing can be wrong with it)
+//! csv         files ──────────▶ Mask, Events
 //! ```
 //!
 //! Whatever comes in is either a checked [`forecast::Series`] or an error that says what was
@@ -14,7 +16,10 @@ mod csv;
 mod prometheus;
 mod synthetic;
 
-pub use crate::csv::{CsvError, LINE_BYTES_MAX, ROWS_MAX, RowProblem, parse_csv, read_csv};
+pub use crate::csv::{
+    CsvError, Expected, LINE_BYTES_MAX, ROWS_MAX, RowProblem, SPANS_MAX, parse_csv, read_csv,
+    read_events, read_mask,
+};
 pub use crate::prometheus::{
     Aggregation, CpuQueryError, POINTS_PER_REQUEST_MAX, Prometheus, PrometheusConfig,
     PrometheusConfigError, PrometheusError, RESPONSE_BYTES_MAX, RangeQuery, Secret, WorkloadKind,

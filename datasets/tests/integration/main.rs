@@ -4,5 +4,6 @@
 mod csv;
 mod https;
 mod misbehaving;
+mod signals;
 mod stub;
 mod synthetic;
