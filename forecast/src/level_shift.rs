@@ -28,7 +28,7 @@ const LOG_FACTOR_MIN: f64 = 0.223_143_551_314_209_76;
 /// The greatest, ln 5. What lies beyond is an outage, or a workload of another kind.
 const LOG_FACTOR_MAX: f64 = 1.609_437_912_434_100_3;
 /// How many deviations the change must be.
-const DEVIATIONS_MIN: f64 = 4.0;
+const DEVIATIONS_MIN: f64 = 3.0;
 /// Makes the median absolute deviation a standard one, were the values normal.
 const NORMAL: f64 = 1.4826;
 /// The share of the change that must happen at once.
@@ -38,7 +38,7 @@ const TOLERANCE: f64 = 0.35;
 /// The share of the hours since that may be further away.
 const UNSTABLE_MAX: f64 = 0.1;
 /// The share of the hours before that may have been half the change away from what was expected.
-const RESTLESS_MAX: f64 = 0.05;
+const RESTLESS_MAX: f64 = 0.1;
 /// A load below this share of its median counts as this share.
 const FLOOR_SHARE: f64 = 0.01;
 
@@ -71,12 +71,15 @@ impl LevelShift {
     /// depends on what is in `series` alone, so a view up to an origin has nothing of the future.
     ///
     /// The load is compared, as logarithms, with the median of the seven days before at the same time.
-    /// A jump is where it rises or falls within half an hour and stays: six hours at least have
-    /// been seen since, nine in ten of them within a third of the same change, at any time of day; the
-    /// change is a factor of 1.25 to 5, up or down, four times what hours deviate by, and there from the
-    /// day before and from the week before alone. Before it, hours were as expected, nineteen in twenty
-    /// of a week. So the first of two jumps hides the second for more than a week, and a load that is not
+    /// A jump is where it rises or falls within half an hour and stays: six hours at least have been
+    /// seen since, nine in ten of them within a third of the same change, at any time of day; the change
+    /// is a factor of 1.25 to 5, up or down, three times what hours deviate by, and there from the day
+    /// before and from the week before alone. Of the week before it, nine in ten hours were as
+    /// expected. So the first of two jumps hides the second for more than a week, and a load that is not
     /// alike from day to day shows none.
+    ///
+    /// What begins at once and is steady for six hours cannot be told from a jump until it ends: rescale
+    /// for as long as it is detected, and no longer.
     #[must_use]
     pub fn detect(series: SeriesView<'_>) -> Option<Self> {
         let levels = Levels::of(series)?;

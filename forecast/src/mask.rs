@@ -89,7 +89,7 @@ impl Mask {
     /// them aside, where low is at most 1 % of the median of the values above zero.
     ///
     /// A workload that is low by habit (at night, between batches, scaled to zero) has none: beside the
-    /// outage less than 2 % of the values may be low, none of them within an hour of the same time of
+    /// outage less than 2 % of the values may be low, no three of them within an hour of the same time of
     /// another day, and that time must have been seen on three other days. A stretch that begins or ends
     /// the series is none either: it has yet to be seen what is normal there. A habit that shows once in
     /// the series, such as a quiet night a week in a week of history, is taken for an outage; a crash
@@ -227,8 +227,8 @@ impl Low<'_> {
         others.len() >= OTHER_DAYS_MIN && !others.contains(&true)
     }
 
-    /// Whether a value within an hour of `run` moved by `by` steps is low; `None` where less than half
-    /// of the moved run was observed.
+    /// Whether as many values as make a run are low within an hour of `run` moved by `by` steps; `None`
+    /// where less than half of the moved run was observed.
     fn low_at_same_time(&self, run: &Run, by: i64) -> Option<bool> {
         let hour = (self.series.step().per_day() / 24) as i64;
         let (first, last) = (run.first as i64 + by, run.last as i64 + by);
@@ -240,7 +240,7 @@ impl Low<'_> {
         let observed = (first..=last).filter_map(value).count() as i64;
         let seen = observed > 0 && 2 * observed >= last - first + 1;
         let around = || (first - hour..=last + hour).filter_map(value);
-        seen.then(|| around().any(|value| self.is(&value)))
+        seen.then(|| around().filter(|value| self.is(value)).count() >= LOW_STEPS_MIN)
     }
 }
 
@@ -312,6 +312,7 @@ mod tests {
             values[1000..1050].fill(Some(0.001));
             values[1010] = None;
             values[1500..1502].fill(Some(0.0));
+            values[1000 + DAY..1002 + DAY].fill(Some(0.0));
         };
         assert_eq!(outages(zeros), [(1000, 1050)], "and two steps are a restart");
         let mask = Mask::of_outages(week(zeros).view());
