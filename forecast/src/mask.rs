@@ -238,7 +238,7 @@ impl Low<'_> {
             outside.then(|| self.series.values().get(offset).copied().flatten()).flatten()
         };
         let observed = (first..=last).filter_map(value).count() as i64;
-        let seen = observed > 0 && 2 * observed >= last - first + 1;
+        let seen = observed > 0 && 2 * observed > last - first;
         let around = || (first - hour..=last + hour).filter_map(value);
         seen.then(|| around().filter(|value| self.is(value)).count() >= LOW_STEPS_MIN)
     }
