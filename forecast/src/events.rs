@@ -187,7 +187,7 @@ impl Events {
         if let Some(peaks) = &mut peaks {
             Forecast::cohere(&paths, peaks);
         }
-        Forecast::new(ForecastParts {
+        let scaled = Forecast::new(ForecastParts {
             origin: forecast.origin(),
             step: forecast.step(),
             points: scaled(forecast.points(), &multipliers),
@@ -195,7 +195,8 @@ impl Events {
             paths,
             peaks,
             interval: forecast.interval(),
-        })
+        })?;
+        Ok(scaled.shared_by(forecast.shares().to_vec()))
     }
 
     /// The values of `series` over their multipliers.
@@ -260,7 +261,7 @@ impl WithEvents {
 }
 
 impl Forecaster for WithEvents {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         self.inner.name()
     }
 

@@ -1,6 +1,7 @@
 //! What an artifact says about itself.
 
 use forecast::accuracy::Scores;
+use forecast::drift::Promise;
 use forecast::{ResidualQuantiles, SeriesId, SeriesView, Step, Timestamp};
 
 use crate::digest::Digest;
@@ -26,6 +27,8 @@ pub struct Manifest {
     pub training: TrainingSummary,
     /// How good it is.
     pub scores: ScoresSummary,
+    /// What it promises to those who look for drift; `None` where the history had no whole day.
+    pub promise: Option<Promise>,
     /// Whether it was put into service although it did worse than what it was compared with.
     pub forced: bool,
     /// The errors, by horizon step, of forecasts on a part that its weights do not come from: the

@@ -1,6 +1,7 @@
 //! The manifest as JSON: the artifact's format, which changes only with [`SCHEMA_VERSION`].
 
 use forecast::accuracy::Scores;
+use forecast::drift::{Extent, Promise};
 use forecast::scale::MinMaxScaler;
 use forecast::{IntervalSource, Quantile, Quantiles, ResidualQuantiles, SeriesId, Step, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -40,8 +41,36 @@ pub(crate) struct ManifestWire {
     training: TrainingWire,
     scores: ScoresSummaryWire,
     #[serde(default)]
+    promise: Option<PromiseWire>,
+    #[serde(default)]
     forced: bool,
     residuals: ResidualsWire,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PromiseWire {
+    mae: f64,
+    wape: Option<f64>,
+    /// Lowest and highest.
+    levels: [f64; 2],
+    spreads: [f64; 2],
+}
+
+impl From<&Promise> for PromiseWire {
+    fn from(promise: &Promise) -> Self {
+        let ends = |extent: &Extent| [extent.low, extent.high];
+        let (levels, spreads) = (ends(&promise.levels), ends(&promise.spreads));
+        Self { mae: promise.mae, wape: promise.wape, levels, spreads }
+    }
+}
+
+impl From<PromiseWire> for Promise {
+    fn from(wire: PromiseWire) -> Self {
+        let extent = |[low, high]: [f64; 2]| Extent { low, high };
+        let (levels, spreads) = (extent(wire.levels), extent(wire.spreads));
+        Self { mae: wire.mae, wape: wire.wape, levels, spreads }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -159,6 +188,7 @@ impl ManifestWire {
                 champion: scores(&manifest.scores.champion),
                 seasonal_naive: scores(&manifest.scores.seasonal_naive),
             },
+            promise: manifest.promise.as_ref().map(Into::into),
             forced: manifest.forced,
             residuals: ResidualsWire {
                 source: residuals.source().as_str().to_owned(),
@@ -185,6 +215,7 @@ impl ManifestWire {
                 champion: self.scores.champion.map(Into::into),
                 seasonal_naive: self.scores.seasonal_naive.map(Into::into),
             },
+            promise: self.promise.map(Into::into),
             forced: self.forced,
             residuals: self.residuals.parse()?,
         };

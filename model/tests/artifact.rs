@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use forecast::accuracy::Scores;
+use forecast::drift::{Extent, Promise};
 use forecast::scale::MinMaxScaler;
 use forecast::{
     ForecastFailure, Forecaster, HORIZON, IntervalSource, Quantiles, ResidualQuantiles, Series,
@@ -68,6 +69,12 @@ fn manifest() -> Manifest {
             threads: 1,
         },
         scores: ScoresSummary { model: Some(scores()), champion: None, seasonal_naive: None },
+        promise: Some(Promise {
+            mae: 0.1,
+            wape: Some(0.05),
+            levels: Extent { low: 9.0, high: 11.0 },
+            spreads: Extent { low: 1.0, high: 2.0 },
+        }),
         forced: false,
         residuals: ResidualQuantiles::from_offsets(quantiles, offsets, source).expect("offsets"),
     }
@@ -212,11 +219,12 @@ fn an_artifact_of_the_first_format_is_read() {
     rewrite(&path, |manifest| {
         manifest["schema_version"] = 1.into();
         let fields = manifest.as_object_mut().unwrap();
-        assert!(fields.remove("forced").is_some());
+        assert!(fields.remove("forced").is_some() && fields.remove("promise").is_some());
         assert!(manifest["scores"].as_object_mut().unwrap().remove("champion").is_some());
     });
     let loaded = Artifact::load(&path).unwrap();
-    assert_eq!((loaded.network(), loaded.manifest()), (&network(), &manifest()));
+    let unpromised = Manifest { promise: None, ..manifest() };
+    assert_eq!((loaded.network(), loaded.manifest()), (&network(), &unpromised));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use capacity::{Decision, Mode};
 use forecast::accuracy::Scores;
+use forecast::drift::Verdict;
 use forecast::{Forecast, SeriesId, Timestamp};
 
 /// Decisions remembered for a workload: a day of them.
@@ -35,6 +36,8 @@ pub(crate) struct WorkloadView {
     pub(crate) journal: VecDeque<Decision>,
     /// How the matured forecasts turned out.
     pub(crate) accuracy: Option<AccuracyView>,
+    /// Whether the model does what it promised; `None` for one that promised nothing.
+    pub(crate) drift: Option<Verdict>,
     /// What is wrong with the source of metrics, if anything is.
     pub(crate) source_error: Option<String>,
     /// What is wrong with the cluster, if anything is.
@@ -145,6 +148,7 @@ impl WorkloadView {
             issued: None,
             journal: VecDeque::new(),
             accuracy: None,
+            drift: None,
             source_error: None,
             cluster_error: None,
             cycled: None,

@@ -1,6 +1,7 @@
 //! What Prometheus scrapes: one registry, and for each workload the gauges that its loop sets.
 
 use forecast::baseline::SeasonalNaive;
+use forecast::drift::Verdict;
 use forecast::ridge::Ridge;
 use model::QuantileForecaster;
 use prometheus::core::Collector;
@@ -10,13 +11,11 @@ use prometheus::{
 };
 
 const WORKLOAD_LABELS: [&str; 2] = ["namespace", "workload"];
+/// Why a model may have drifted.
+const DRIFT_REASONS: [&str; 3] = ["error", "level", "spread"];
 /// The methods that the preset `lstm` is weighed together from.
-const METHODS: [&str; 4] = [
-    QuantileForecaster::NAME,
-    QuantileForecaster::FINE_TUNED,
-    Ridge::NAME,
-    SeasonalNaive::NAME,
-];
+const METHODS: [&str; 4] =
+    [QuantileForecaster::NAME, QuantileForecaster::FINE_TUNED, Ridge::NAME, SeasonalNaive::NAME];
 
 /// All metrics of the process.
 #[derive(Clone, Debug)]
@@ -35,6 +34,7 @@ pub(crate) struct Metrics {
     share: GaugeVec,
     fallback: IntGaugeVec,
     model_ready: IntGaugeVec,
+    drifted: IntGaugeVec,
     decisions: IntCounterVec,
     errors: IntCounterVec,
     forecast_seconds: HistogramVec,
@@ -136,6 +136,13 @@ impl Metrics {
                 "1 while plans do not rest on a fresh forecast of the model.",
             )?,
             model_ready: int_gauge("model_ready", "1 while a model is loaded.")?,
+            drifted: register(
+                &registry,
+                IntGaugeVec::new(
+                    options("drifted", "1 while the model does not do what it promised, by why."),
+                    &["namespace", "workload", "reason"],
+                )?,
+            )?,
             decisions: counter(
                 "decisions_total",
                 "Decisions by their direction: up, down or none.",
@@ -263,6 +270,18 @@ impl WorkloadMetrics {
     /// Shows whether a model is loaded.
     pub(crate) fn model_ready(&self, ready: bool) {
         self.all.model_ready.with_label_values(&self.labels()).set(ready.into());
+    }
+
+    /// Shows whether the model has drifted.
+    pub(crate) fn drifted(&self, verdict: &Verdict) {
+        for reason in DRIFT_REASONS {
+            let labels = [self.namespace.as_str(), &self.workload, reason];
+            let drifted = match verdict {
+                Verdict::Drifted(reasons) => reasons.iter().any(|r| r.as_str() == reason),
+                Verdict::Steady | Verdict::Unknown { .. } => false,
+            };
+            self.all.drifted.with_label_values(&labels).set(drifted.into());
+        }
     }
 
     /// Counts a failed stage.

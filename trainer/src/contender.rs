@@ -4,9 +4,10 @@
 use std::sync::{Arc, OnceLock};
 
 use forecast::baseline::SeasonalNaive;
+use forecast::mask::Mask;
 use forecast::mixture::Mixture;
 use forecast::ridge::Ridge;
-use forecast::{Forecaster, SeriesView};
+use forecast::{Forecaster, Series, SeriesView};
 use model::{
     Artifact, Device, Network, Pretrained, QuantileConfig, QuantileForecaster, ReferenceForecaster,
     Weights,
@@ -113,6 +114,9 @@ impl LstmNetworks {
         // What they are weighed by must not be what they were fitted on.
         let replayed = Mixture::replayed_steps(horizon);
         let fitted_on = history.prefix(history.len().saturating_sub(replayed));
+        let outages = Mask::of_outages(fitted_on);
+        let masked = outages.apply(fitted_on).ok();
+        let fitted_on = masked.as_ref().map_or(fitted_on, Series::view);
         let mut others: Vec<Arc<dyn Forecaster>> = Vec::new();
         if let Some(tuned) = &self.tuned {
             others.push(Arc::new(tuned.clone()));

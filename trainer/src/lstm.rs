@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use forecast::mask::Mask;
 use forecast::split::{Shares, Split};
 use forecast::{HORIZON, LOOKBACK, SeriesView};
 use model::{Network, Pretrained, QuantileConfig, TrainingSummary, Weights};
@@ -72,7 +73,7 @@ impl LstmNetworks {
         history: SeriesView<'_>,
         options: &TrainingOptions,
     ) -> Result<Self, TrainingError> {
-        let series = history.to_series()?;
+        let series = Mask::of_outages(history).apply(history)?;
         let split = Split::chronological(series.view().len(), Shares::TENTHS, LOOKBACK + HORIZON)?;
         let mut quiet = |_| ControlFlow::Continue(());
         let tuned = tune(self.known(), series.view(), &split, options, &mut quiet)?;

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use forecast::drift::Promise;
+use forecast::mask::Mask;
 use forecast::split::{Shares, Split};
 use forecast::{HORIZON, LOOKBACK, ResidualQuantiles, SeriesView, Timestamp};
 use model::{
@@ -65,8 +67,9 @@ pub fn train(
     let started = Instant::now();
     let options = config.options();
     let device = Device::open(options.device)?;
-    // Without the gaps at either end, offsets of the series and of the filled series are the same.
-    let series = history.to_series()?;
+    // Without the gaps at either end, offsets of the series and of the filled series are the same; an
+    // outage is nothing to learn from and nobody's error.
+    let series = Mask::of_outages(history).apply(history)?;
     let view = series.view();
     let lookback = match options.preset {
         Preset::Lstm => LOOKBACK,
@@ -105,6 +108,9 @@ pub fn train(
         data: DataSummary::of(view, &config.fingerprint_text()),
         seed: options.seed,
         training: challenger.training,
+        promise: scores
+            .model
+            .and_then(|scores| Promise::of(view.prefix(split.test.start), &scores)),
         scores,
         forced: matches!(promotion, Promotion::Forced(_)),
         residuals: challenger.residuals,

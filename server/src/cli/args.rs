@@ -40,6 +40,14 @@ pub(super) struct SourceArgs {
     /// Make several series one: sum, avg, max or min.
     #[arg(long, value_name = "HOW")]
     pub(super) aggregate: Option<String>,
+    /// A CSV file with the columns from, to, multiplier and name: holidays, campaigns, and what they
+    /// multiply the load by.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub(super) events: Option<PathBuf>,
+    /// A CSV file with the columns from, to and why: outages and the like, which are not learned from.
+    /// Gaps and runs of zeros in a load that is never zero are left out anyway.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub(super) mask: Option<PathBuf>,
     /// The sampling interval.
     #[arg(long, value_name = "STEP", default_value = "5m")]
     pub(super) step: String,
@@ -233,6 +241,8 @@ fn from_flags(source: &SourceArgs) -> RawConfig {
         workload.metric.query = source.query.clone();
         workload.metric.aggregation = source.aggregate.clone().map(unlocated);
         workload.metric.step = Some(unlocated(source.step.clone()));
+        workload.forecast.events = source.events.clone().map(unlocated);
+        workload.forecast.mask = source.mask.clone().map(unlocated);
         unlocated(workload)
     });
     RawConfig {

@@ -46,11 +46,16 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
     };
     let artifact = trained(&config, workload)?;
     let history = history::read(&config.source, workload).await?.series;
+    let workload = workload.clone();
+    let (namespace, name) = (workload.workload.namespace(), workload.workload.name());
+    let (namespace, name) = (namespace.to_owned(), name.to_owned());
     let device = config.training.options().device;
     let model = artifact.as_ref().map_or_else(ModelIdentity::shipped, ModelIdentity::of);
     let (history, by, forecast) = ComputeThread::start("forecast")?
         .run(move || {
-            let forecaster = forecaster(artifact.as_ref(), device, history.view())?;
+            let learnable = workload.learnable(history.view())?;
+            let forecaster = forecaster(artifact.as_ref(), device, learnable.view())?;
+            let forecaster = workload.aware(forecaster);
             let forecast = forecaster.forecast(history.view(), HORIZON)?;
             anyhow::Ok((history, forecaster.name().to_owned(), forecast))
         })
@@ -66,8 +71,7 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
                 SourceConfig::Prometheus { .. } => Clock::System.now(),
             };
             let issued = Issued { forecast, by, model: Some(model) };
-            let (namespace, name) = (workload.workload.namespace(), workload.workload.name());
-            let answer = ForecastAnswer::new(namespace, name, &issued, now);
+            let answer = ForecastAnswer::new(&namespace, &name, &issued, now);
             print_line(serde_json::to_string_pretty(&answer)?)?;
         }
     }

@@ -50,8 +50,9 @@ pub(super) async fn run(args: TrainArgs) -> anyhow::Result<()> {
             let path = Artifact::path_in(&config.model_dir, series);
             let champion = champion(&path, workload, args.force)?;
             let history = history::read(&config.source, workload).await?;
+            let learnable = workload.learnable(history.series.view())?;
             let rules = Rules { champion, force: args.force };
-            let trained = fit(&compute, history.series, &config.training, rules).await?;
+            let trained = fit(&compute, learnable, &config.training, rules).await?;
             if !matches!(trained.promotion, Promotion::Refused(_)) {
                 trained.artifact.save(&path)?;
             }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use capacity::{Mode, Policy, PolicyError, PolicySpec};
-use datasets::{Aggregation, Prometheus, PrometheusConfig, WorkloadKind};
+use datasets::{Aggregation, CsvError, Prometheus, PrometheusConfig, WorkloadKind};
+use forecast::events::Events;
+use forecast::mask::Mask;
 use forecast::{HORIZON, LOOKBACK, POINTS_MAX, Step};
 use jiff::SignedDuration;
 use k8s::{ClusterConfig, Workload};
@@ -21,6 +24,8 @@ use super::raw::{
 use super::{
     Config, ConfigError, MODEL_DIR, Origin, Place, SourceConfig, WorkloadConfig, quantity,
 };
+
+use crate::output::causes;
 
 /// Days of history that are read when nothing else is said.
 const HISTORY_DAYS: usize = 14;
@@ -215,10 +220,27 @@ impl Checker {
             aggregation: self.aggregation(&raw.metric)?,
             step,
             history_steps: self.history_steps(&raw.metric, step)?,
+            events: Arc::new(match &raw.forecast.events {
+                Some(path) => self.read(path, datasets::read_events)?,
+                None => Events::default(),
+            }),
+            mask: Arc::new(match &raw.forecast.mask {
+                Some(path) => self.read(path, datasets::read_mask)?,
+                None => Mask::default(),
+            }),
             policy: self.policy(raw, step, at)?,
             mode: self.mode(raw)?,
             workload,
         })
+    }
+
+    /// What a file that is named in the configuration says.
+    fn read<T>(
+        &self,
+        path: &Spanned<PathBuf>,
+        read: fn(&Path) -> Result<T, CsvError>,
+    ) -> Checked<T> {
+        read(&path.value).or_else(|error| self.refuse(path.referenced, causes(&error.into())))
     }
 
     fn step(&self, raw: &RawMetric) -> Checked<Step> {

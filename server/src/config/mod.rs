@@ -7,11 +7,14 @@ mod raw;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use capacity::{Mode, Policy};
 use datasets::{Aggregation, Prometheus, PrometheusConfig, RangeQuery, Secret};
-use forecast::{SeriesId, Step, Timestamp};
+use forecast::events::{Events, WithEvents};
+use forecast::mask::Mask;
+use forecast::{Forecaster, Series, SeriesError, SeriesId, SeriesView, Step, Timestamp};
 use k8s::{ClusterConfig, Workload};
 use thiserror::Error;
 use trainer::TrainingConfig;
@@ -78,6 +81,23 @@ impl SourceConfig {
 }
 
 impl WorkloadConfig {
+    /// What may be learned from in `history`: the load as it would have been without the events, and
+    /// without what is masked.
+    ///
+    /// # Errors
+    /// When that leaves no value.
+    pub(crate) fn learnable(&self, history: SeriesView<'_>) -> Result<Series, SeriesError> {
+        self.mask.apply(self.events.normalise(history)?.view())
+    }
+
+    /// `forecaster`, which was fitted on what may be learned from, aware of the events.
+    pub(crate) fn aware(&self, forecaster: Arc<dyn Forecaster>) -> Arc<dyn Forecaster> {
+        match self.events.as_slice() {
+            [] => forecaster,
+            _ => Arc::new(WithEvents::new(forecaster, Arc::clone(&self.events))),
+        }
+    }
+
     /// What is asked of Prometheus at `now`.
     pub(crate) fn range_query(&self, now: Timestamp) -> RangeQuery {
         let steps = i64::try_from(self.history_steps).unwrap_or(i64::MAX);
@@ -107,6 +127,10 @@ pub(crate) struct WorkloadConfig {
     pub(crate) step: Step,
     /// Steps of history that are read.
     pub(crate) history_steps: usize,
+    /// Events that are known, and what they multiply the load by.
+    pub(crate) events: Arc<Events>,
+    /// What is not learned from.
+    pub(crate) mask: Arc<Mask>,
     /// How replicas are planned.
     pub(crate) policy: Policy,
     /// Whether decisions are carried out.

@@ -107,6 +107,10 @@ pub(crate) struct RawCapacity {
 pub(crate) struct RawForecast {
     pub(crate) quantile: Option<Spanned<f64>>,
     pub(crate) readiness_steps: Option<Spanned<usize>>,
+    /// A CSV file with known events and their multipliers.
+    pub(crate) events: Option<Spanned<PathBuf>>,
+    /// A CSV file with stretches that are not learned from.
+    pub(crate) mask: Option<Spanned<PathBuf>>,
 }
 
 /// What is measured.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use capacity::{Autoscaler, Decision, Effect, FallbackCause, Input, Observation, Outlook};
 use forecast::accuracy::Reference;
 use forecast::baseline::SeasonalNaive;
+use forecast::drift::{Change, Drift, Verdict};
 use forecast::ledger::Ledger;
 use forecast::{Forecast, ForecastFailure, Forecaster as _, HORIZON, Series, Step, Timestamp};
 use k8s::ScaleError;
@@ -31,6 +32,8 @@ pub(crate) struct WorkloadLoop {
     models: ModelKeeper,
     /// The model that made the last forecast of one.
     forecast_by: Option<Issuer>,
+    /// Whether the model does what it promised, and which model that is.
+    drift: Option<(ModelIdentity, Drift)>,
     metrics: WorkloadMetrics,
 }
 
@@ -61,6 +64,7 @@ impl WorkloadLoop {
             ledger: Ledger::default(),
             seasonal_ledger: Ledger::default(),
             forecast_by: None,
+            drift: None,
             models: ModelKeeper::new(&config, Arc::clone(&shared), metrics.clone()),
             metrics,
             config,
@@ -98,6 +102,7 @@ impl WorkloadLoop {
         };
         let model = self.models.current(now, history.as_ref()).await;
         self.metrics.model_ready(model.is_some());
+        self.watch_drift(now, history.as_ref(), model.as_ref()).await;
         self.forecast(now, history, model).await;
         self.publish_forecast(now);
         let decision = self.decide(now).await;
@@ -140,8 +145,7 @@ impl WorkloadLoop {
         if let Some(scores) = &overall {
             self.metrics.scored(scores);
         }
-        let by_step: Vec<_> =
-            (0..HORIZON).map(|k| self.ledger.scores_at(k, reference)).collect();
+        let by_step: Vec<_> = (0..HORIZON).map(|k| self.ledger.scores_at(k, reference)).collect();
         self.metrics.scored_by_step(&by_step);
         let accuracy = AccuracyView {
             overall,
@@ -151,6 +155,45 @@ impl WorkloadLoop {
             unscored: self.ledger.unscored(),
         };
         self.shared.board.update(&self.config.series, |view| view.accuracy = Some(accuracy));
+    }
+
+    /// Compares the last day with what the model promised; where it has drifted, another is trained in
+    /// the background.
+    async fn watch_drift(
+        &mut self,
+        now: Timestamp,
+        history: Option<&Series>,
+        model: Option<&Model>,
+    ) {
+        let promised = model.and_then(|model| Some((&model.identity, model.promise?)));
+        let (Some(history), Some((identity, promise))) = (history, promised) else { return };
+        if self.drift.as_ref().is_none_or(|(judged, _)| judged != identity) {
+            // Another model has not made the forecasts whose errors are known.
+            self.drift = Some((identity.clone(), Drift::new(promise, self.config.step)));
+            self.ledger = Ledger::default();
+        }
+        let Some((_, drift)) = &mut self.drift else { return };
+        let view = history.view();
+        let day_ago =
+            self.config.step.offset(now, -i64::try_from(view.step().per_day()).unwrap_or(0));
+        let recent = self.ledger.scores_since(day_ago, &Reference::from_training(view));
+        match drift.observe(now, recent.as_ref(), view) {
+            Some(Change::Drifted(reasons)) => {
+                let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+                tracing::warn!(series = %self.config.series, reasons = reasons.join("; "),
+                    "the model has drifted");
+            }
+            Some(Change::Recovered { since }) => {
+                tracing::info!(series = %self.config.series, %since, "the model is as promised again");
+            }
+            None => {}
+        }
+        let verdict = drift.verdict().clone();
+        self.metrics.drifted(&verdict);
+        if matches!(verdict, Verdict::Drifted(_)) {
+            self.models.retrain(now, Some(history)).await;
+        }
+        self.shared.board.update(&self.config.series, |view| view.drift = Some(verdict));
     }
 
     /// Forecasts on the compute thread and tells the autoscaler what came out.
@@ -214,9 +257,11 @@ impl WorkloadLoop {
                 by: issuer.name.clone(),
                 model: Some(issuer.identity.clone()),
             },
-            (Outlook::Seasonal(forecast, _), _) => {
-                Issued { forecast: forecast.clone(), by: SeasonalNaive::NAME.to_owned(), model: None }
-            }
+            (Outlook::Seasonal(forecast, _), _) => Issued {
+                forecast: forecast.clone(),
+                by: SeasonalNaive::NAME.to_owned(),
+                model: None,
+            },
             _ => return,
         };
         self.metrics.forecast_made(&issued.forecast);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use capacity::FallbackCause;
+use forecast::drift::Promise;
 use forecast::{Forecaster, HORIZON, Series, SeriesId, Step, Timestamp};
 use jiff::SignedDuration;
 use model::{Artifact, Device, LoadError};
@@ -38,6 +39,8 @@ pub(super) struct Model {
     pub(super) forecaster: Arc<dyn Forecaster>,
     /// Which one it is.
     pub(super) identity: ModelIdentity,
+    /// What it promises; the network that ships promises nothing.
+    pub(super) promise: Option<Promise>,
 }
 
 /// The networks in service, and when what stands beside them was fitted.
@@ -45,18 +48,20 @@ pub(super) struct Model {
 struct Served {
     contender: Contender,
     identity: ModelIdentity,
+    promise: Option<Promise>,
     fitted: Option<(Timestamp, Arc<dyn Forecaster>)>,
 }
 
 impl Served {
     fn of(artifact: &Artifact, device: &Device) -> Self {
         let contender = Contender::of(artifact, device);
-        Self { contender, identity: ModelIdentity::of(artifact), fitted: None }
+        let (identity, promise) = (ModelIdentity::of(artifact), artifact.manifest().promise);
+        Self { contender, identity, promise, fitted: None }
     }
 
     fn shipped() -> Self {
         let (contender, identity) = (Contender::shipped(), ModelIdentity::shipped());
-        Self { contender, identity, fitted: None }
+        Self { contender, identity, promise: None, fitted: None }
     }
 
     fn must_be_fitted(&self, now: Timestamp, history: &Series) -> bool {
@@ -69,6 +74,7 @@ impl Served {
 
 /// Keeps the model of one workload.
 pub(super) struct ModelKeeper {
+    workload: WorkloadConfig,
     series: SeriesId,
     step: Step,
     path: PathBuf,
@@ -129,6 +135,7 @@ impl ModelKeeper {
         metrics: WorkloadMetrics,
     ) -> Self {
         Self {
+            workload: config.clone(),
             series: config.series.clone(),
             step: config.step,
             path: Artifact::path_in(&shared.model_dir, &config.series),
@@ -164,7 +171,7 @@ impl ModelKeeper {
             self.serve_shipped();
         }
         if self.training.is_none() && self.may_train(now, history) {
-            self.start_training(now, history);
+            self.start_training(now, history, None);
         }
         self.fitted(now, history).await
     }
@@ -180,8 +187,14 @@ impl ModelKeeper {
             && served.must_be_fitted(now, history)
         {
             let (contender, history) = (served.contender.clone(), history.clone());
-            let fit = move || contender.fit(history.view(), HORIZON);
-            match self.shared.forecasting.run(fit).await {
+            let workload = self.workload.clone();
+            let fit = move || {
+                let learnable = workload.learnable(history.view())?;
+                let fitted = contender.fit(learnable.view(), HORIZON);
+                anyhow::Ok(workload.aware(fitted))
+            };
+            let fitted = self.shared.forecasting.run(fit).await.map_err(anyhow::Error::from);
+            match fitted.and_then(|fitted| fitted) {
                 Ok(forecaster) => served.fitted = Some((now, forecaster)),
                 // What was fitted before stays, if anything was.
                 Err(error) => {
@@ -191,7 +204,11 @@ impl ModelKeeper {
             }
         }
         let (_, forecaster) = served.fitted.as_ref()?;
-        Some(Model { forecaster: Arc::clone(forecaster), identity: served.identity.clone() })
+        Some(Model {
+            forecaster: Arc::clone(forecaster),
+            identity: served.identity.clone(),
+            promise: served.promise,
+        })
     }
 
     /// Returns when the training under way has ended; never while none is.
@@ -290,24 +307,51 @@ impl ModelKeeper {
         }
     }
 
-    fn start_training(&mut self, now: Timestamp, history: Option<&Series>) {
+    /// Trains anew beside the artifact in service, unless that was done within a day; what comes of it
+    /// takes its place where it is not worse.
+    pub(super) async fn retrain(&mut self, now: Timestamp, history: Option<&Series>) {
+        let waiting = self.not_before.is_some_and(|time| now < time);
+        if self.training.is_some() || waiting || !self.present || self.served.is_none() {
+            return;
+        }
+        let path = self.path.clone();
+        let loaded = tokio::task::spawn_blocking(move || Artifact::load(&path)).await;
+        if let Ok(Ok(champion)) = loaded {
+            self.wait(now, CHALLENGE_AFTER);
+            self.start_training(now, history, Some(champion));
+        }
+    }
+
+    fn start_training(
+        &mut self,
+        now: Timestamp,
+        history: Option<&Series>,
+        champion: Option<Artifact>,
+    ) {
         let Some(history) = history.cloned() else {
             self.show(ModelState::Missing("no artifact, and no history to train on".to_owned()));
             return;
         };
         let epochs = self.shared.training_config.options().epochs;
-        tracing::info!(series = %self.series, steps = history.view().len(), epochs,
-            "no artifact: training one in the background");
+        let why = if champion.is_some() { "drift" } else { "no artifact" };
+        tracing::info!(series = %self.series, steps = history.view().len(), epochs, why,
+            "training one in the background");
         if self.served.is_none() {
             self.show(ModelState::Training { epoch: 0, epochs });
         }
         let (reply, ended) = oneshot::channel();
         self.training = Some(ended);
         let shared = Arc::clone(&self.shared);
-        let (series, path) = (self.series.clone(), self.path.clone());
+        let training = Training {
+            workload: self.workload.clone(),
+            path: self.path.clone(),
+            history,
+            champion,
+            now,
+        };
         tokio::spawn(async move {
             let job = Arc::clone(&shared);
-            let work = move || train_and_save(&job, &history, &path, now, &series);
+            let work = move || training.run(&job);
             let outcome = shared.training.run(work).await;
             // The loop that asked may have ended.
             let _ = reply.send(outcome.unwrap_or_else(|error| Err(error.to_string())));
@@ -358,46 +402,58 @@ impl ModelKeeper {
     }
 }
 
-/// Trains on `history` and saves the artifact, unless one has appeared meanwhile.
-fn train_and_save(
-    shared: &Shared,
-    history: &Series,
-    path: &Path,
+/// A training in the background.
+struct Training {
+    workload: WorkloadConfig,
+    path: PathBuf,
+    history: Series,
+    /// The artifact in service; without one, the network that ships is, if any.
+    champion: Option<Artifact>,
     now: Timestamp,
-    series: &SeriesId,
-) -> Outcome {
-    let epochs = shared.training_config.options().epochs;
-    let mut observe = |event: TrainingEvent| {
-        if let TrainingEvent::Epoch { epoch, .. } = event {
-            shared.board.update(series, |view| {
-                if matches!(view.model, ModelState::Training { .. }) {
-                    view.model = ModelState::Training { epoch, epochs };
-                }
-            });
+}
+
+impl Training {
+    /// Trains, and saves the artifact where it is promoted, unless another one has appeared meanwhile.
+    fn run(&self, shared: &Shared) -> Outcome {
+        let (config, series) = (&shared.training_config, &self.workload.series);
+        let epochs = config.options().epochs;
+        let mut observe = |event: TrainingEvent| {
+            if let TrainingEvent::Epoch { epoch, .. } = event {
+                shared.board.update(series, |view| {
+                    if matches!(view.model, ModelState::Training { .. }) {
+                        view.model = ModelState::Training { epoch, epochs };
+                    }
+                });
+            }
+            if shared.stop.is_cancelled() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        let learnable =
+            self.workload.learnable(self.history.view()).map_err(|error| error.to_string())?;
+        let in_service = InService { champion: self.champion.as_ref(), force: false };
+        let trained = trainer::train(learnable.view(), config, in_service, self.now, &mut observe)
+            .map_err(|error| error.to_string())?;
+        if let Promotion::Refused(defeat) = trained.promotion {
+            return Ok(Trained::Refused(defeat.to_string()));
         }
-        if shared.stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    // There is no artifact: the network that ships is in service, if any is.
-    let in_service = InService::default();
-    let config = &shared.training_config;
-    let trained = trainer::train(history.view(), config, in_service, now, &mut observe)
-        .map_err(|error| error.to_string())?;
-    if let Promotion::Refused(defeat) = trained.promotion {
-        return Ok(Trained::Refused(defeat.to_string()));
-    }
-    if path.exists() {
-        tracing::info!(%series, path = %path.display(),
-            "an artifact has appeared during the training: it is used");
-        return Ok(Trained::Saved);
-    }
-    match trained.artifact.save(path) {
-        Ok(()) => {
-            tracing::info!(%series, path = %path.display(), "model trained and saved");
-            Ok(Trained::Saved)
+        let path = self.path.display();
+        let there = Artifact::load(&self.path).ok();
+        if self.path.exists() && there != self.champion {
+            tracing::info!(%series, %path, "an artifact has appeared during the training: it is used");
+            return Ok(Trained::Saved);
         }
-        Err(error) => {
-            tracing::error!(%series, %error, "the model is in use, but it could not be saved");
-            Ok(Trained::Unsaved(Box::new(trained.artifact)))
+        match trained.artifact.save(&self.path) {
+            Ok(()) => {
+                tracing::info!(%series, %path, "model trained and saved");
+                Ok(Trained::Saved)
+            }
+            Err(error) => {
+                tracing::error!(%series, %error, "the model is in use, but it could not be saved");
+                Ok(Trained::Unsaved(Box::new(trained.artifact)))
+            }
         }
     }
 }

@@ -190,6 +190,8 @@ pub(crate) struct AccuracyAnswer {
     overall: Option<ScoresWire>,
     by_step: Vec<Option<ScoresWire>>,
     seasonal_naive: Option<ScoresWire>,
+    /// The model's over the last day beside what it promised, in words.
+    drift: Option<String>,
     pending_forecasts: usize,
     unscored_values: u64,
 }
@@ -236,6 +238,7 @@ impl AccuracyAnswer {
             overall: accuracy.overall.as_ref().map(ScoresWire::from),
             by_step: accuracy.by_step.iter().map(|s| s.as_ref().map(ScoresWire::from)).collect(),
             seasonal_naive: accuracy.seasonal_naive.as_ref().map(ScoresWire::from),
+            drift: view.drift.as_ref().map(ToString::to_string),
             pending_forecasts: accuracy.pending,
             unscored_values: accuracy.unscored,
         }
@@ -264,6 +267,9 @@ struct WorkloadStatusWire {
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster_error: Option<String>,
     last_cycle: Option<String>,
+    /// Whether the model does what it promised, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drift: Option<String>,
 }
 
 impl StatusAnswer {
@@ -296,6 +302,7 @@ impl From<&WorkloadView> for WorkloadStatusWire {
             source_error: view.source_error.clone(),
             cluster_error: view.cluster_error.clone(),
             last_cycle: view.cycled.map(|time| time.to_string()),
+            drift: view.drift.as_ref().map(ToString::to_string),
         }
     }
 }
