@@ -98,7 +98,7 @@ mod tests {
             let forecast = forecast.unwrap();
             check(&forecast);
             for point in forecast.points() {
-                assert!((point - load).abs() <= 1e-6 * load, "{point} {load}");
+                assert!((point - load).abs() <= 1e-6 * load.max(1.0), "{point} {load}");
             }
         }
     }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(12))]
+        #![proptest_config(ProptestConfig::with_cases(6))]
         #[test]
         fn any_load_is_forecast_or_refused(
             runs in prop::collection::vec(

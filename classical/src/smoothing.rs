@@ -15,6 +15,10 @@ pub(crate) struct Form {
 
 /// The points after `values` by the model with the least corrected Akaike criterion on them.
 pub(crate) fn best_points(values: &[f64], horizon: usize) -> Result<Vec<f64>, ForecastFailure> {
+    // Its likelihood is infinite, which the optimizer takes its time to approach.
+    if let Some(constant) = constant(values) {
+        return Ok(vec![constant; horizon]);
+    }
     let model = AutoETS::non_seasonal().fit(values).map_err(failure)?;
     Ok(model.predict(horizon, None).map_err(failure)?.point)
 }
@@ -32,6 +36,9 @@ impl Form {
         values: &[f64],
         horizon: usize,
     ) -> Result<Vec<f64>, ForecastFailure> {
+        if let Some(constant) = constant(values) {
+            return Ok(vec![constant; horizon]);
+        }
         // Relative errors are not defined where a value is zero.
         let positive = values.iter().all(|value| *value > 0.0);
         let error = if positive { self.kind.error } else { ErrorComponent::Additive };
@@ -39,6 +46,12 @@ impl Form {
         let model = Unfit::new(kind).damped(self.damped).fit(values).map_err(failure)?;
         Ok(model.predict(horizon, None).map_err(failure)?.point)
     }
+}
+
+/// The value that all of `values` have.
+fn constant(values: &[f64]) -> Option<f64> {
+    let first = *values.first()?;
+    values.iter().all(|value| *value == first).then_some(first)
 }
 
 fn failure(error: augurs_ets::Error) -> ForecastFailure {
