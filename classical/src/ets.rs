@@ -16,9 +16,9 @@ const NEEDED: usize = 2 * HORIZON;
 
 /// Exponential smoothing without a season, as statsforecast's `AutoETS` with the model `ZZN`.
 ///
-/// Its intervals are the errors that its forecasts of the last two weeks would have had. Those that
-/// the model itself implies assume that errors are independent and of one size, which loads refute;
-/// for relative errors they explode, in augurs as in statsforecast.
+/// Its intervals are the errors that its forecasts of the last two weeks would have had. On recorded
+/// loads they hold better than those that the model implies, which take errors for independent and
+/// of one size.
 #[derive(Clone, Debug)]
 pub struct Ets(Calibrated<Smoothing>);
 
