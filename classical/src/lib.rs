@@ -8,9 +8,10 @@
 //!                    prophet ───┘   (feature `prophet`)
 //! ```
 //!
-//! The estimators are those of augurs and stlrs. None of them can be told later values, so what is
-//! fitted once is the shape of the model and its intervals; its parameters are estimated anew at
-//! each origin, on a bounded stretch before it.
+//! The estimators are those of augurs and stlrs, and for Prophet an optimizer of our own. None of
+//! them can be told later values. So of ETS and MSTL the intervals are fitted once, with the form of
+//! MSTL's trend, and the parameters are estimated anew at each origin, on a bounded stretch before
+//! it; Prophet says what its calendar says until it is fitted anew.
 
 mod calibration;
 mod ets;
