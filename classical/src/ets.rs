@@ -70,7 +70,7 @@ impl Points for Smoothing {
 }
 
 impl Forecaster for Ets {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         Self::NAME
     }
 

@@ -5,7 +5,7 @@
 //! window ─▶ smoothing ─▶ ets ───┐
 //!     └─▶ (decomposed) ─▶ mstl ─┼─▶ calibration ─▶ a Forecaster
 //!                               │
-//!                    prophet ───┘   (feature `prophet`)
+//!                    prophet ───┘
 //! ```
 //!
 //! The estimators are those of augurs and stlrs, and for Prophet an optimizer of our own. None of
@@ -16,7 +16,6 @@
 mod calibration;
 mod ets;
 mod mstl;
-#[cfg(feature = "prophet")]
 mod prophet;
 mod smoothing;
 #[cfg(test)]
@@ -26,5 +25,4 @@ mod window;
 pub use calibration::CalibrationError;
 pub use ets::{Ets, EtsError};
 pub use mstl::{Mstl, MstlError};
-#[cfg(feature = "prophet")]
 pub use prophet::{Components, Prophet, ProphetError};

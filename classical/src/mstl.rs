@@ -113,7 +113,7 @@ impl Points for Decomposition {
 }
 
 impl Forecaster for Mstl {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         Self::NAME
     }
 

@@ -1,7 +1,5 @@
 //! Our Prophet beside Python's on recorded workloads, where the folder of recordings lies beside the
 //! repository. Python's numbers are those of `benches/peers/prophet_check.py`.
-#![cfg(feature = "prophet")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

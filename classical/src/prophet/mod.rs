@@ -155,7 +155,7 @@ fn options() -> ProphetOptions {
 }
 
 impl Forecaster for Prophet {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         Self::NAME
     }
 

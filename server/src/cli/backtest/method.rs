@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use classical::{Ets, Mstl, Prophet};
 use forecast::baseline::{LastValue, SeasonalNaive};
 use forecast::ridge::Ridge;
 use forecast::rules::{FittedRule, Rule};
@@ -30,6 +31,13 @@ pub(super) enum Method {
     Ridge,
     /// The tutorial's LSTM, trained on each series.
     Reference,
+    /// Exponential smoothing, its form and parameters estimated anew at each origin.
+    Ets,
+    /// A daily season and a trend by exponential smoothing, estimated anew at each origin.
+    Mstl,
+    /// Trend with changepoints, a daily and a weekly season; fitted on two weeks, and knows nothing
+    /// later until it is fitted anew: see --refit.
+    Prophet,
     /// The value one day before.
     SeasonalNaive,
     /// The value one week before.
@@ -56,7 +64,10 @@ impl Method {
             Self::Network => "network",
             Self::Ridge => Ridge::NAME,
             Self::Reference => ReferenceForecaster::NAME,
-            Self::SeasonalNaive => "seasonal-naive",
+            Self::Ets => Ets::NAME,
+            Self::Mstl => Mstl::NAME,
+            Self::Prophet => Prophet::NAME,
+            Self::SeasonalNaive => SeasonalNaive::NAME,
             Self::SeasonalNaiveWeek => "seasonal-naive-week",
             Self::Naive => "naive",
             Self::Drift => "drift",
@@ -98,6 +109,9 @@ impl Method {
                 let device = Device::open(DeviceKind::Cpu)?;
                 Contender::of(&trained.artifact, &device).fit(training, horizon)
             }
+            Self::Ets => Arc::new(Ets::fit(training, horizon)?),
+            Self::Mstl => Arc::new(Mstl::fit(training, horizon)?),
+            Self::Prophet => Arc::new(Prophet::fit(training, horizon)?),
             Self::SeasonalNaive => Arc::new(SeasonalNaive::fit(training, day, horizon)?),
             Self::SeasonalNaiveWeek => Arc::new(SeasonalNaive::fit(training, 7 * day, horizon)?),
             Self::Naive => Arc::new(LastValue::fit(training, horizon)?),
