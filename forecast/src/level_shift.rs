@@ -108,9 +108,13 @@ impl LevelShift {
     /// [`SeriesError::NoValues`] when `series` has none, [`SeriesError::NotALoad`] when a product is
     /// not finite.
     pub fn rescale(&self, series: SeriesView<'_>) -> Result<Series, SeriesError> {
-        let rescaled = |time, value| Some(if time < self.at { value * self.factor } else { value });
-        let values = series.map(rescaled);
+        let values = self.rescaled(series);
         Series::from_values(series.id().clone(), series.step(), series.first_time(), values)
+    }
+
+    /// The values of `series`, those before the jump multiplied by the factor.
+    pub(crate) fn rescaled(&self, series: SeriesView<'_>) -> Vec<Option<f64>> {
+        series.map(|time, value| Some(if time < self.at { value * self.factor } else { value }))
     }
 }
 

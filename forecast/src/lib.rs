@@ -6,7 +6,7 @@
 //! step ─ series ─▶ gaps ─▶ split ─▶ scale ─▶ windows ─▶ (a network) ─▶ forecast ─▶ ledger ─▶ accuracy
 //!           │       ▲                            baseline ──────────────────▲                    │
 //!           ▼       │ a history that is fit to be learned from                                   ▼
-//!          mask, events, level_shift                                                           drift
+//!          mask, events, level_shift (rescaled)                                                           drift
 //! ```
 //!
 //! What is absent on purpose: no clock, no file, no socket, no randomness, no tensors. `now` and
@@ -26,6 +26,7 @@ pub mod level_shift;
 pub mod mask;
 pub mod mixture;
 mod quantile;
+pub mod rescaled;
 mod residuals;
 pub mod ridge;
 pub mod rules;

@@ -9,13 +9,20 @@ use prometheus::{
     GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
+use trainer::{LSTM_RESCALED, RIDGE_RESCALED};
 
 const WORKLOAD_LABELS: [&str; 2] = ["namespace", "workload"];
 /// Why a model may have drifted.
 const DRIFT_REASONS: [&str; 3] = ["error", "level", "spread"];
 /// The methods that the preset `lstm` is weighed together from.
-const METHODS: [&str; 4] =
-    [QuantileForecaster::NAME, QuantileForecaster::FINE_TUNED, Ridge::NAME, SeasonalNaive::NAME];
+const METHODS: [&str; 6] = [
+    QuantileForecaster::NAME,
+    QuantileForecaster::FINE_TUNED,
+    Ridge::NAME,
+    SeasonalNaive::NAME,
+    LSTM_RESCALED,
+    RIDGE_RESCALED,
+];
 
 /// All metrics of the process.
 #[derive(Clone, Debug)]

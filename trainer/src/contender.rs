@@ -4,8 +4,10 @@
 use std::sync::{Arc, OnceLock};
 
 use forecast::baseline::SeasonalNaive;
+use forecast::level_shift::LevelShift;
 use forecast::mask::Mask;
 use forecast::mixture::Mixture;
+use forecast::rescaled::Rescaled;
 use forecast::ridge::Ridge;
 use forecast::{Forecaster, Series, SeriesView};
 use model::{
@@ -21,6 +23,11 @@ pub enum Contender {
     /// The preset `lstm`.
     Lstm(LstmNetworks),
 }
+
+/// The network, told of the history before a level shift at its new level.
+pub const LSTM_RESCALED: &str = "lstm-rescaled";
+/// Ridge, likewise.
+pub const RIDGE_RESCALED: &str = "ridge-rescaled";
 
 /// The networks of the preset `lstm`.
 #[derive(Clone, Debug)]
@@ -124,9 +131,30 @@ impl LstmNetworks {
         if let Ok(ridge) = Ridge::fit(fitted_on, horizon) {
             others.push(Arc::new(ridge));
         }
+        // Beside the same methods on the history as it is: what looked like a shift may be none.
+        if let Some(shift) = LevelShift::detect(history) {
+            others.extend(self.rescaled(shift, fitted_on, horizon));
+        }
         if let Ok(seasonal) = SeasonalNaive::fit(fitted_on, history.step().per_day(), horizon) {
             others.push(Arc::new(seasonal));
         }
         Mixture::new(QuantileForecaster::NAME, Arc::new(self.shipped.clone()), others)
+    }
+
+    /// The methods that know of a level shift; `fitted_on` is what they may be fitted on.
+    fn rescaled(
+        &self,
+        shift: LevelShift,
+        fitted_on: SeriesView<'_>,
+        horizon: usize,
+    ) -> Vec<Arc<dyn Forecaster>> {
+        let network = Arc::new(self.shipped.clone());
+        let mut methods: Vec<Arc<dyn Forecaster>> =
+            vec![Arc::new(Rescaled::new(LSTM_RESCALED, network, shift))];
+        let rescaled = shift.rescale(fitted_on).ok();
+        if let Some(Ok(ridge)) = rescaled.map(|series| Ridge::fit(series.view(), horizon)) {
+            methods.push(Arc::new(Rescaled::new(RIDGE_RESCALED, Arc::new(ridge), shift)));
+        }
+        methods
     }
 }

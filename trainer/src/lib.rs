@@ -32,7 +32,7 @@ mod tiles;
 mod train;
 
 pub use config::{Preset, TrainingConfig, TrainingConfigError, TrainingOptions};
-pub use contender::{Contender, LstmNetworks};
+pub use contender::{Contender, LSTM_RESCALED, LstmNetworks, RIDGE_RESCALED};
 pub use error::TrainingError;
 pub use event::TrainingEvent;
 pub use pretrain::{PretrainingProgress, pretrain};

@@ -9,8 +9,7 @@ use forecast::scale::MinMaxScaler;
 use forecast::{HORIZON, Series, SeriesId, Step, Timestamp};
 use model::{Device, DeviceKind, Network, NetworkConfig, Weights};
 use trainer::{
-    InService, Promotion, Trained, TrainingConfig, TrainingError, TrainingEvent, TrainingOptions,
-    train,
+    InService, Trained, TrainingConfig, TrainingError, TrainingEvent, TrainingOptions, train,
 };
 
 const SMALL: NetworkConfig = NetworkConfig { lookback: 24, hidden: 8, dense: 4, dropout: 0.1 };

@@ -1,6 +1,6 @@
 //! Which model a workload has: the network that ships until there is an artifact, that of the artifact
 //! from then on, loaded again when it changes; an artifact is trained in the background when there is
-//! none. What stands beside the networks is fitted on the newest history each day.
+//! none. What stands beside the networks is fitted on the newest history each hour.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -26,11 +26,9 @@ const RETRY_AFTER: SignedDuration = SignedDuration::from_hours(1);
 const CHALLENGE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// Days of history from which on the network that ships is trained on, on a workload.
 const TRAINED_FROM_DAYS: usize = 3;
-/// What stands beside the networks is fitted anew after so long.
-const FIT_AFTER: SignedDuration = SignedDuration::from_hours(24);
-/// As long as there is less history than this, it is fitted anew each hour.
-const YOUNG_DAYS: usize = 8;
-const FIT_AFTER_YOUNG: SignedDuration = SignedDuration::from_hours(1);
+/// What stands beside the networks is fitted anew after so long: some 40 ms of work, for which a level
+/// shift is seen within the hour.
+const FIT_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// A model in service, fitted on the newest history.
 #[derive(Clone)]
@@ -64,11 +62,9 @@ impl Served {
         Self { contender, identity, promise: None, fitted: None }
     }
 
-    fn must_be_fitted(&self, now: Timestamp, history: &Series) -> bool {
-        let Some((time, _)) = &self.fitted else { return true };
-        let view = history.view();
-        let young = view.len() < YOUNG_DAYS * view.step().per_day();
-        now.duration_since(*time) >= if young { FIT_AFTER_YOUNG } else { FIT_AFTER }
+    fn must_be_fitted(&self, now: Timestamp) -> bool {
+        let fitted = self.fitted.as_ref();
+        fitted.is_none_or(|(time, _)| now.duration_since(*time) >= FIT_AFTER)
     }
 }
 
@@ -184,7 +180,7 @@ impl ModelKeeper {
     async fn fitted(&mut self, now: Timestamp, history: Option<&Series>) -> Option<Model> {
         let served = self.served.as_mut()?;
         if let Some(history) = history
-            && served.must_be_fitted(now, history)
+            && served.must_be_fitted(now)
         {
             let (contender, history) = (served.contender.clone(), history.clone());
             let workload = self.workload.clone();

@@ -129,5 +129,5 @@ async fn forecasts_mature_into_scores_beside_those_of_seasonal_naive() {
     let labels = "namespace=\"shop\",step=\"1\",workload=\"web\"";
     assert!(text.contains(&format!("coverage_80_step_ratio{{{labels}}}")), "{text}");
     let shares = text.lines().filter(|line| line.contains("forecast_share_ratio{"));
-    assert_eq!(shares.count(), 4, "{text}");
+    assert_eq!(shares.count(), 6, "{text}");
 }
