@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use capacity::{Decision, Mode, replicas_for};
 use clap::Args;
 use datasets::Synthetic;
-use forecast::{Series, SeriesView, Step, Timestamp};
+use forecast::{Quantiles, Series, SeriesView, Step, Timestamp};
 use model::Artifact;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -243,7 +243,7 @@ async fn once(args: &DemoArgs, stage: Stage, artifact: &Artifact) -> anyhow::Res
                 "mape": s.mape, "wape": s.wape, "mase": s.mase, "mae": s.mae,
             })),
         },
-        "forecast": forecast_steps(&issued.forecast),
+        "forecast": forecast_steps(&issued.forecast, &Quantiles::deciles()),
         "plan": plan,
     });
     print_line(object)?;

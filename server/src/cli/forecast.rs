@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
-use forecast::{Forecaster, HORIZON, SeriesView};
+use forecast::{Forecaster, HORIZON, Quantile, Quantiles, SeriesView};
 use model::{Artifact, Device, DeviceKind, LoadError};
 use trainer::Contender;
 
@@ -34,6 +34,14 @@ pub(crate) struct ForecastArgs {
     /// How the forecast is printed.
     #[arg(long, value_enum, default_value_t)]
     format: ForecastFormat,
+    /// The quantiles of the JSON format, such as 0.5,0.95 [default: the deciles].
+    #[arg(long, value_delimiter = ',', value_name = "Q", value_parser = quantile)]
+    quantiles: Vec<Quantile>,
+}
+
+fn quantile(text: &str) -> Result<Quantile, String> {
+    let level: f64 = text.parse().map_err(|_| "expected a number, such as 0.95".to_owned())?;
+    Quantile::new(level).map_err(|error| error.to_string())
 }
 
 pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
@@ -43,6 +51,10 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
             "{} workloads are configured: choose one with --namespace and --deployment",
             config.workloads.len()
         );
+    };
+    let quantiles = match &args.quantiles[..] {
+        [] => Quantiles::deciles(),
+        asked => Quantiles::new(asked.to_vec())?,
     };
     let artifact = trained(&config, workload)?;
     let history = history::read(&config.source, workload).await?.series;
@@ -71,7 +83,8 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
                 SourceConfig::Prometheus { .. } => Clock::System.now(),
             };
             let issued = Issued { forecast, by, model: Some(model) };
-            let answer = ForecastAnswer::new(&namespace, &name, &issued, now);
+            let names = [namespace.as_str(), &name];
+            let answer = ForecastAnswer::new(names, &issued, &quantiles, now);
             print_line(serde_json::to_string_pretty(&answer)?)?;
         }
     }

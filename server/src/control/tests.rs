@@ -2,6 +2,7 @@ use super::*;
 use std::path::Path;
 
 use datasets::Synthetic;
+use forecast::drift::Verdict;
 use forecast::{Series, Step, Timestamp};
 use jiff::SignedDuration;
 use model::Artifact;
@@ -12,6 +13,15 @@ use crate::service;
 
 /// A loop on four days of load, its models of `preset` in `dir`, trained for one epoch.
 fn workload_loop(dir: &Path, preset: &str) -> (Arc<Shared>, WorkloadLoop, Timestamp) {
+    loop_on(dir, preset, |series| series)
+}
+
+/// As [`workload_loop`], on a load that is changed.
+fn loop_on(
+    dir: &Path,
+    preset: &str,
+    change: impl FnOnce(Series) -> Series,
+) -> (Arc<Shared>, WorkloadLoop, Timestamp) {
     let mut raw = RawConfig {
         history: Some("synthetic".into()),
         model_dir: Some(dir.to_owned()),
@@ -23,8 +33,9 @@ fn workload_loop(dir: &Path, preset: &str) -> (Arc<Shared>, WorkloadLoop, Timest
     let config = Config::from_raw(raw, Origin::CommandLine).unwrap();
     let workload = config.workloads[0].clone();
     let load =
-        Synthetic { seed: 3, step: Step::FIVE_MINUTES, start: Timestamp::UNIX_EPOCH, days: 5 };
+        Synthetic { seed: 3, step: Step::FIVE_MINUTES, start: Timestamp::UNIX_EPOCH, days: 6 };
     let series: Series = load.generate(workload.series.clone()).unwrap();
+    let series = change(series);
     let now = series.view().time_at(4 * 288);
     let shared = service::share(&config, Clock::Frozen(now), CancellationToken::new()).unwrap();
     let actuator = Actuator::Assumed { replicas: None };
@@ -130,4 +141,43 @@ async fn forecasts_mature_into_scores_beside_those_of_seasonal_naive() {
     assert!(text.contains(&format!("coverage_80_step_ratio{{{labels}}}")), "{text}");
     let shares = text.lines().filter(|line| line.contains("forecast_share_ratio{"));
     assert_eq!(shares.count(), 6, "{text}");
+}
+
+#[tokio::test]
+async fn a_model_whose_load_has_become_another_drifts_and_a_new_one_is_trained() {
+    let dir = tempfile::tempdir().unwrap();
+    // Within a day to four times what was trained on.
+    let grow = |series: Series| {
+        let view = series.view();
+        let growth = |i: usize| 1.0 + 3.0 * (i.saturating_sub(4 * 288) as f64 / 288.0).min(1.0);
+        let values = view.values().iter().enumerate().map(|(i, v)| v.map(|v| v * growth(i)));
+        Series::from_values(view.id().clone(), view.step(), view.first_time(), values.collect())
+            .unwrap()
+    };
+    let (shared, mut workload, now) = loop_on(dir.path(), "lstm", grow);
+    let hour = |hours: i64| now + SignedDuration::from_hours(hours);
+    workload.cycle(now).await.unwrap();
+    workload.model_changed().await;
+    workload.cycle(now).await.unwrap();
+    let ModelState::Ready(first) = model(&shared) else { panic!("{:?}", model(&shared)) };
+    let drift = || shared.board.views()[0].drift.clone();
+    assert!(matches!(drift(), Some(Verdict::Unknown { .. } | Verdict::Steady)), "{:?}", drift());
+    let mut hours = 0;
+    while !matches!(drift(), Some(Verdict::Drifted(_))) {
+        hours += 1;
+        assert!(hours < 48, "{:?}", drift());
+        workload.cycle(hour(hours)).await.unwrap();
+    }
+    let Some(Verdict::Drifted(reasons)) = drift() else { panic!("{:?}", drift()) };
+    let text = shared.metrics.text().unwrap();
+    let labels = format!("namespace=\"shop\",reason=\"{}\",workload=\"web\"", reasons[0].as_str());
+    assert!(text.contains(&format!("predictive_scaler_drifted{{{labels}}} 1")), "{text}");
+    workload.model_changed().await;
+    let trained = Artifact::path_in(dir.path(), &forecast::SeriesId::new("shop/web").unwrap());
+    workload.cycle(hour(hours + 1)).await.unwrap();
+    // Whether the challenger wins is for the test part to say; one that does is in service.
+    let artifact = Artifact::load(&trained).unwrap();
+    let ModelState::Ready(second) = model(&shared) else { panic!("{:?}", model(&shared)) };
+    assert_eq!(second, ModelIdentity::of(&artifact));
+    assert!(artifact.manifest().created > now || second == first, "{second}");
 }

@@ -7,6 +7,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use forecast::{Quantile, Quantiles};
 use serde::Deserialize;
 
 use super::HttpState;
@@ -26,6 +27,27 @@ pub(super) struct Which {
 
 type Asked = Result<Query<Which>, QueryRejection>;
 
+/// Which forecast is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WhichForecast {
+    namespace: Option<String>,
+    workload: Option<String>,
+    /// Levels between commas; the deciles where nothing is said.
+    quantiles: Option<String>,
+}
+
+/// The quantiles in a text such as `0.5,0.95`.
+fn quantiles(text: &str) -> Result<Quantiles, Problem> {
+    let level = |level: &str| Quantile::new(level.trim().parse().unwrap_or(f64::NAN)).ok();
+    let levels: Option<Vec<Quantile>> = text.split(',').map(level).collect();
+    levels.and_then(|levels| Quantiles::new(levels).ok()).ok_or_else(|| {
+        let detail =
+            format!("quantiles is {text:?}: expected levels between 0 and 1, as in 0.5,0.95");
+        Problem::new(StatusCode::BAD_REQUEST, detail)
+    })
+}
+
 impl HttpState {
     /// The one workload that was asked about.
     fn find(&self, asked: Asked) -> Result<Arc<WorkloadView>, Problem> {
@@ -33,6 +55,10 @@ impl HttpState {
             let detail = format!("{}: expected ?namespace=&workload=", rejection.body_text());
             Problem::new(StatusCode::BAD_REQUEST, detail)
         })?;
+        self.find_one(&which)
+    }
+
+    fn find_one(&self, which: &Which) -> Result<Arc<WorkloadView>, Problem> {
         let views = self.board.views();
         let names = |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|w| w == name);
         let mut found = views
@@ -70,14 +96,22 @@ pub(super) async fn index(State(state): State<HttpState>) -> Json<StatusAnswer> 
 
 pub(super) async fn forecast(
     State(state): State<HttpState>,
-    asked: Asked,
+    asked: Result<Query<WhichForecast>, QueryRejection>,
 ) -> Result<Json<ForecastAnswer>, Problem> {
-    let view = state.find(asked)?;
+    let Query(WhichForecast { namespace, workload, quantiles: levels }) =
+        asked.map_err(|rejection| {
+            let expected = "expected ?namespace=&workload=&quantiles=";
+            let detail = format!("{}: {expected}", rejection.body_text());
+            Problem::new(StatusCode::BAD_REQUEST, detail)
+        })?;
+    let levels = levels.map_or_else(|| Ok(Quantiles::deciles()), |text| quantiles(&text))?;
+    let view = state.find_one(&Which { namespace, workload })?;
     let issued = view.issued.as_ref().ok_or_else(|| {
         let trouble = view.source_error.as_ref().map(|e| format!("; {e}")).unwrap_or_default();
         Problem::not_yet(format!("no forecast has been made yet{trouble}"))
     })?;
-    Ok(Json(ForecastAnswer::new(&view.namespace, &view.name, issued, state.clock.now())))
+    let names = [view.namespace.as_str(), &view.name];
+    Ok(Json(ForecastAnswer::new(names, issued, &levels, state.clock.now())))
 }
 
 pub(super) async fn plan(

@@ -43,6 +43,9 @@ async fn errors_say_what_to_do_next() {
     let (status, body) = get(&two, "/forecast?workload=web").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(body["detail"].as_str().unwrap().contains("no forecast"), "{body}");
+    let (status, body) = get(&two, "/forecast?workload=web&quantiles=0.5,2").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(body["detail"].as_str().unwrap().contains("as in 0.5,0.95"), "{body}");
     let (status, body) = get(&two, "/forcast").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(body["detail"].as_str().unwrap().contains("/forecast"), "{body}");

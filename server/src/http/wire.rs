@@ -2,7 +2,7 @@
 
 use capacity::{Decision, Reason};
 use forecast::accuracy::Scores;
-use forecast::{Forecast, Quantile, Share, Timestamp};
+use forecast::{Forecast, Quantile, Quantiles, Share, Timestamp};
 use serde::Serialize;
 
 use crate::board::{AccuracyView, Issued, ModelState, WorkloadView};
@@ -59,6 +59,17 @@ pub(crate) struct ForecastStepWire {
     median: f64,
     lower: f64,
     upper: f64,
+    quantiles: Vec<QuantileWire>,
+}
+
+#[derive(Debug, Serialize)]
+struct QuantileWire {
+    level: f64,
+    value: f64,
+    /// Whether it lies between two levels that were forecast, or beyond them all, where it is the
+    /// outermost.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    interpolated: bool,
 }
 
 impl From<&Share> for ShareWire {
@@ -68,8 +79,13 @@ impl From<&Share> for ShareWire {
 }
 
 impl ForecastAnswer {
-    /// The answer for `issued` at `now`.
-    pub(crate) fn new(namespace: &str, workload: &str, issued: &Issued, now: Timestamp) -> Self {
+    /// The answer for `issued` at `now`, with these quantiles.
+    pub(crate) fn new(
+        [namespace, workload]: [&str; 2],
+        issued: &Issued,
+        quantiles: &Quantiles,
+        now: Timestamp,
+    ) -> Self {
         let forecast = &issued.forecast;
         Self {
             namespace: namespace.to_owned(),
@@ -88,19 +104,25 @@ impl ForecastAnswer {
                 upper: UPPER.level(),
                 fitted_on: forecast.interval().as_str(),
             },
-            forecast: forecast_steps(forecast),
+            forecast: forecast_steps(forecast, quantiles),
         }
     }
 }
 
-/// The steps of `forecast` with its 80 % interval.
-pub(crate) fn forecast_steps(forecast: &Forecast) -> Vec<ForecastStepWire> {
+/// The steps of `forecast` with its 80 % interval and these quantiles.
+pub(crate) fn forecast_steps(forecast: &Forecast, quantiles: &Quantiles) -> Vec<ForecastStepWire> {
+    let quantile = |k, quantile: &Quantile| QuantileWire {
+        level: quantile.level(),
+        value: forecast.quantile(*quantile, k),
+        interpolated: !forecast.quantiles().as_slice().contains(quantile),
+    };
     let step = |k| ForecastStepWire {
         time: forecast.time_at(k).to_string(),
         value: forecast.points()[k],
         median: forecast.quantile(Quantile::MEDIAN, k),
         lower: forecast.quantile(LOWER, k),
         upper: forecast.quantile(UPPER, k),
+        quantiles: quantiles.as_slice().iter().map(|asked| quantile(k, asked)).collect(),
     };
     (0..forecast.horizon()).map(step).collect()
 }

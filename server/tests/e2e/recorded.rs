@@ -49,6 +49,11 @@ fn train_then_serve_answers_with_twelve_steps_from_the_end_of_the_file() {
     let forecast = server.json("/forecast?namespace=default&workload=web");
     assert_eq!(forecast["forecast"].as_array().unwrap().len(), 12);
     assert_eq!(forecast["interval"]["fitted_on"], "recent-errors");
+    let step = &server.json("/forecast?quantiles=0.93,0.5")["forecast"][0];
+    let [median, high] = [0, 1].map(|i| &step["quantiles"][i]);
+    assert!(median["interpolated"].is_null() && high["interpolated"] == true, "{step}");
+    assert_eq!((median["level"].as_f64(), high["level"].as_f64()), (Some(0.5), Some(0.93)));
+    assert!(median["value"].as_f64() <= high["value"].as_f64(), "{step}");
     let shares = forecast["model"]["shares"].as_array().unwrap();
     let weights = || shares.iter().map(|share| share["weight"].as_f64().unwrap());
     assert!((weights().sum::<f64>() - 1.0).abs() < 1e-9, "{forecast}");
