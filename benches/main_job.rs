@@ -77,7 +77,7 @@ fn forecasting(criterion: &mut Criterion) {
     let series = load(TWO_WEEKS);
     let (artifact, _) = train(&series, 1, 1);
     let device = Device::open(DeviceKind::Cpu).expect("every machine has a CPU");
-    let forecaster = artifact.reference(&device).unwrap();
+    let forecaster = artifact.reference(&device).expect("a reference network");
     let forecast = || forecaster.forecast(series.view(), HORIZON).expect("a forecast");
     criterion.bench_function("forecast/12 steps", |bencher| bencher.iter(|| black_box(forecast())));
 

@@ -19,7 +19,7 @@ use model::{
 #[derive(Clone, Debug)]
 pub enum Contender {
     /// The preset `reference`.
-    Reference(ReferenceForecaster),
+    Reference(Arc<ReferenceForecaster>),
     /// The preset `lstm`.
     Lstm(LstmNetworks),
 }
@@ -55,7 +55,7 @@ impl Contender {
                 Self::Lstm(LstmNetworks::shipped().with_tuned(weights))
             }
             (Network::Reference { .. }, reference) => {
-                Self::Reference(reference.expect("an artifact has a network of its kind"))
+                Self::Reference(Arc::new(reference.expect("an artifact has a network of its kind")))
             }
         }
     }
@@ -73,7 +73,7 @@ impl Contender {
     #[must_use]
     pub fn fit(&self, history: SeriesView<'_>, horizon: usize) -> Arc<dyn Forecaster> {
         match self {
-            Self::Reference(network) => Arc::new(network.clone()),
+            Self::Reference(network) => Arc::clone(network) as Arc<dyn Forecaster>,
             Self::Lstm(networks) => Arc::new(networks.fit(history, horizon)),
         }
     }

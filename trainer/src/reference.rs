@@ -1,5 +1,6 @@
 //! The preset `reference`: the tutorial's network, from random weights.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use forecast::gaps::Filled;
@@ -44,7 +45,7 @@ pub(crate) fn fit(
     let training = summary(&fitted, options, windows, seconds);
     Ok(Challenger {
         network: Network::Reference { weights: fitted.weights, scaler },
-        contender: Contender::Reference(forecaster),
+        contender: Contender::Reference(Arc::new(forecaster)),
         residuals,
         training,
     })
