@@ -66,7 +66,7 @@ pub enum ForecastFailure {
     },
     /// Too little of the lookback was observed; see [`crate::gaps::require_observed`].
     #[error(
-        "only {observed} of the latest steps were observed, but at least {needed} are needed: wait until the gap has passed, or find out why values are missing"
+        "only {observed} of the latest {} steps were observed, but at least {needed} are needed: wait until the gap has passed, or find out why values are missing", 2 * .needed
     )]
     TooGapped {
         /// Steps of the lookback that were observed.

@@ -2,11 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use forecast::{Series, SeriesId, Step, Timestamp};
+use forecast::{Forecaster, Series, SeriesId, Step, Timestamp};
 use model::{Artifact, Network, Pretrained, QuantileConfig, Weights};
 use trainer::{
-    InService, LstmNetworks, Promotion, Trained, TrainingConfig, TrainingError, TrainingEvent,
-    TrainingOptions, train,
+    InService, LSTM_RESCALED, LstmNetworks, Promotion, RIDGE_RESCALED, Trained, TrainingConfig,
+    TrainingError, TrainingEvent, TrainingOptions, train,
 };
 
 fn series_of(values: Vec<Option<f64>>) -> Series {
@@ -138,4 +138,32 @@ fn it_can_be_cancelled_and_short_histories_are_refused() {
     let refused = train(short, &config, InService::default(), now, &mut cancelling);
     assert!(refused.unwrap_err().to_string().contains("at least 360"));
     assert!(LstmNetworks::shipped().tuned_on(short, &options()).is_err());
+}
+
+#[test]
+fn after_a_level_shift_the_rescaled_methods_carry_the_forecast() {
+    // Seven days of a daily cycle, doubled eight hours before the end.
+    let (end, at) = (7 * 288, 7 * 288 - 96);
+    let mut state = 3_u32;
+    let mut value = |i: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let noise = f64::from(state >> 8) / f64::from(1_u32 << 24) - 0.5;
+        let cycle = (i as f64 / 288.0 * std::f64::consts::TAU).sin();
+        (10.0 + 6.0 * cycle + 0.3 * noise) * if i < at { 1.0 } else { 2.0 }
+    };
+    let values: Vec<f64> = (0..end + 12).map(&mut value).collect();
+    let series = series_of(values[..end].iter().copied().map(Some).collect());
+    let forecast = LstmNetworks::shipped().fit(series.view(), 12).forecast(series.view(), 12);
+    let forecast = forecast.unwrap();
+    let told: f64 = forecast
+        .shares()
+        .iter()
+        .filter(|share| [LSTM_RESCALED, RIDGE_RESCALED].contains(&share.method))
+        .map(|share| share.weight)
+        .sum();
+    assert!(told > 0.5, "{:?}", forecast.shares());
+    for (k, point) in forecast.points().iter().enumerate() {
+        let actual = values[end + k];
+        assert!((point - actual).abs() < 0.05 * actual, "step {k}: {point} {actual}");
+    }
 }

@@ -17,6 +17,9 @@ use crate::compute::ComputeThread;
 use crate::config::WorkloadConfig;
 use crate::output::{Format, causes, print_line, scores_table};
 
+/// An 80 % interval that covers less deserves a warning.
+const COVERED_MIN: f64 = 0.7;
+
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -177,9 +180,17 @@ fn peak_share(artifact: &Artifact) -> Option<f64> {
 /// The scores on the test part beside those of what was in service and of seasonal naive.
 pub(super) fn scores(artifact: &Artifact) -> String {
     let scores = &artifact.manifest().scores;
-    scores_table(&[
+    let mut text = scores_table(&[
         (artifact.network().preset(), scores.model),
         ("in service before", scores.champion),
         ("seasonal-naive", scores.seasonal_naive),
-    ])
+    ]);
+    let covered = scores.model.map(|scores| scores.coverage_80);
+    if let Some(covered) = covered.filter(|covered| *covered < COVERED_MIN) {
+        text += &format!(
+            "\nThe 80 % interval covers only {:.0} %: plan for a higher quantile, or leave mode shadow on.",
+            100.0 * covered
+        );
+    }
+    text
 }

@@ -9,6 +9,7 @@ mod demo;
 mod dependency_rule;
 mod live;
 mod recorded;
+mod signals;
 
 #[path = "../../../datasets/tests/real_prometheus/harness.rs"]
 mod prometheus;

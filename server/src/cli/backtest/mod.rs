@@ -171,6 +171,14 @@ fn evaluation(args: &BacktestArgs, step: Step) -> anyhow::Result<Evaluation> {
                 path.display(),
                 step.seconds()
             );
+            let (trained_without, scored) = (&loaded.card().held_out, args.test.to_string());
+            if *trained_without != scored {
+                eprintln!(
+                    "note: {} was trained without {trained_without}; scored here is {scored}: on \
+                     series that it was trained on, it may know the answers",
+                    path.display()
+                );
+            }
             LstmNetworks::new(loaded.weights())
         }
         None => LstmNetworks::shipped(),
