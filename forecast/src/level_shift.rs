@@ -229,11 +229,10 @@ fn is_stable(since: &[f64], log_factor: f64) -> bool {
         && deviation(since, log_factor) <= log_factor.abs() / DEVIATIONS_MIN
 }
 
-/// Whether the hours before were as expected, and rarely half of the change away from it.
+/// Whether the hours before, the latest first, were as expected, and rarely half of the change away from
+/// it.
 fn was_calm(before: &[f64], size: f64) -> bool {
-    let Some(day) = before.len().checked_sub(HOURS_BEFORE).map(|first| &before[first..]) else {
-        return false;
-    };
+    let Some(day) = before.get(..HOURS_BEFORE) else { return false };
     let level = median(&mut day.to_vec()).unwrap_or(f64::INFINITY);
     let restless = before.iter().filter(|level| level.abs() > size / 2.0).count();
     level.abs() <= TOLERANCE * size

@@ -10,10 +10,14 @@
 //! training, filled causally. The latest steps are what a forecast is about: they are real, even in an
 //! outage, so [`Mask::apply_for_forecast`] leaves them as they are.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::LOOKBACK;
+use crate::forecast::Forecast;
+use crate::forecaster::{ForecastFailure, Forecaster};
 use crate::quantile::median;
 use crate::series::{Series, SeriesError, SeriesView};
 
@@ -26,6 +30,12 @@ const LOW_STEPS_MIN: usize = 3;
 const LOW_ELSEWHERE_MAX: f64 = 0.02;
 /// An outage of a greater share of the history leaves open which of the two is normal.
 const OUTAGE_SHARE_MAX: f64 = 0.1;
+/// Values that may be glitches; more of them belong to the load.
+const GLITCHES_MAX: usize = 3;
+/// How many times the highest other value a glitch is.
+const GLITCH_FACTOR_MIN: f64 = 20.0;
+/// Other values that must have been seen: half a day of five-minute steps.
+const GLITCH_VALUES_MIN: usize = 144;
 /// Days on which the same time must have been seen, to know that it is not always low then.
 const OTHER_DAYS_MIN: usize = 3;
 
@@ -75,14 +85,44 @@ impl Mask {
                 Some(last) => {
                     last.to = last.to.max(span.to);
                     if !span.why.is_empty() && !last.why.split("; ").any(|why| why == span.why) {
-                        let separator = if last.why.is_empty() { "" } else { "; " };
-                        last.why = format!("{}{separator}{}", last.why, span.why);
+                        last.why.push_str(if last.why.is_empty() { "" } else { "; " });
+                        last.why.push_str(&span.why);
                     }
                 }
                 None => merged.push(span),
             }
         }
         Ok(Self { spans: merged })
+    }
+
+    /// What shows in `series` itself: its [`Self::of_outages`] and [`Self::of_glitches`].
+    #[must_use]
+    pub fn of_faults(series: SeriesView<'_>) -> Self {
+        Self::of_outages(series).and(&Self::of_glitches(series))
+    }
+
+    /// Values that no load has: at most [`GLITCHES_MAX`] in `series`, each at least
+    /// [`GLITCH_FACTOR_MIN`] times the highest of all the others, as a counter that was reset leaves
+    /// them.
+    #[must_use]
+    pub fn of_glitches(series: SeriesView<'_>) -> Self {
+        let mut values: Vec<f64> = series.values().iter().flatten().copied().collect();
+        values.sort_by(f64::total_cmp);
+        let glitches = (1..=GLITCHES_MAX.min(values.len().saturating_sub(GLITCH_VALUES_MIN)))
+            .filter(|count| {
+                let [below, above] = [count + 1, *count].map(|back| values[values.len() - back]);
+                above > GLITCH_FACTOR_MIN * below && below > 0.0
+            })
+            .max();
+        let Some(glitches) = glitches else { return Self::default() };
+        let least = values[values.len() - glitches];
+        let is_glitch = |offset: &usize| series.values()[*offset].is_some_and(|v| v >= least);
+        let span = |offset: usize| Span {
+            from: series.time_at(offset),
+            to: series.time_at(offset + 1),
+            why: format!("glitch: {GLITCH_FACTOR_MIN} times all other values at least"),
+        };
+        Self { spans: (0..series.len()).filter(is_glitch).map(span).collect() }
     }
 
     /// The outages that show in `series` itself: at least three low values in a row, gaps between
@@ -163,6 +203,47 @@ impl Mask {
         let end = series.time_at(count);
         let kept = |time, value| (time >= end || self.span_at(time).is_none()).then_some(value);
         series.with_values(&series.map(kept)).to_series()
+    }
+}
+
+/// A method to which what is masked in its history is a gap.
+#[derive(Clone)]
+pub struct WithMask {
+    inner: Arc<dyn Forecaster>,
+    mask: Arc<Mask>,
+}
+
+impl std::fmt::Debug for WithMask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let inner = self.inner.name();
+        f.debug_struct("WithMask").field("inner", &inner).field("mask", &self.mask).finish()
+    }
+}
+
+impl WithMask {
+    /// `inner`, which was fitted on a history that [`Mask::apply`] made, with `mask`.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Forecaster>, mask: Arc<Mask>) -> Self {
+        Self { inner, mask }
+    }
+}
+
+impl Forecaster for WithMask {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    /// Many origins are forecast one by one, since each sees its own latest steps unmasked.
+    fn forecast(
+        &self,
+        history: SeriesView<'_>,
+        horizon: usize,
+    ) -> Result<Forecast, ForecastFailure> {
+        match self.mask.apply_for_forecast(history) {
+            Ok(masked) => self.inner.forecast(masked.view(), horizon),
+            // All but gaps is masked: there is nothing to forecast from.
+            Err(_) => Err(ForecastFailure::TooShort { needed: LOOKBACK / 2, got: 0 }),
+        }
     }
 }
 
@@ -247,6 +328,7 @@ impl Low<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::baseline::SeasonalNaive;
     use crate::testing::{daily_cycle, series_of};
     use proptest::prelude::*;
 
@@ -307,6 +389,23 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_yesterday_is_not_expected_again() {
+        let mut values = daily_cycle(4).view().values().to_vec();
+        let expected: Vec<f64> = values[450..462].iter().flatten().copied().collect();
+        values[420..480].fill(Some(0.5));
+        let series = series_of(&values[..450 + 288]);
+        let mask = Arc::new(Mask::new(vec![span(420, 480, "load shedding")]).unwrap());
+        let learnable = mask.apply(series.view()).unwrap();
+        let seasonal = Arc::new(SeasonalNaive::fit(learnable.view(), 288, 12).unwrap());
+        let naive = seasonal.forecast(series.view(), 12).unwrap();
+        assert!(naive.points()[0] < 1.0);
+        let forecast = WithMask::new(seasonal, mask).forecast(series.view(), 12).unwrap();
+        for (point, expected) in forecast.points().iter().zip(expected) {
+            assert!((point - expected).abs() < 1e-9, "{point} {expected}");
+        }
+    }
+
+    #[test]
     fn zeros_amid_a_load_that_is_never_zero_are_an_outage() {
         let zeros = |values: &mut [Option<f64>]| {
             values[1000..1050].fill(Some(0.001));
@@ -317,6 +416,27 @@ mod tests {
         assert_eq!(outages(zeros), [(1000, 1050)], "and two steps are a restart");
         let mask = Mask::of_outages(week(zeros).view());
         assert!(mask.spans()[0].why.contains("49 values"), "{}", mask.spans()[0].why);
+    }
+
+    #[test]
+    fn what_no_load_is_is_a_glitch() {
+        let glitches = |change: fn(&mut [Option<f64>])| -> Vec<(usize, usize)> {
+            let mut values = daily_cycle(3).view().values().to_vec();
+            change(&mut values);
+            let series = series_of(&values);
+            let spans = Mask::of_glitches(series.view());
+            let at = |time: Timestamp| (time.as_second() / 300) as usize;
+            let start = at(series.view().first_time());
+            spans.spans().iter().map(|s| (at(s.from) - start, at(s.to) - start)).collect()
+        };
+        assert_eq!(glitches(|_| ()), []);
+        let two = |values: &mut [Option<f64>]| {
+            values[100] = Some(1e9);
+            values[400] = Some(2e6);
+        };
+        assert_eq!(glitches(two), [(100, 101), (400, 401)]);
+        assert_eq!(glitches(|values| values[100] = values[100].map(|v| 10.0 * v)), []);
+        assert_eq!(glitches(|values| values[100..110].fill(Some(1e9))), [], "a load of its own");
     }
 
     #[test]

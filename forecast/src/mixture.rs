@@ -15,6 +15,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::LOOKBACK;
 use crate::accuracy;
 use crate::forecast::{Forecast, ForecastError, ForecastParts, IntervalSource, Share};
@@ -29,6 +31,8 @@ const REPLAYED: usize = 36;
 const REPLAYED_MIN: usize = 3;
 /// How sharply a method loses weight: one that is a tenth worse than the best has a third of its.
 const SHARPNESS: f64 = 10.0;
+/// A method that is so many times worse than one that makes no error is as bad as any.
+const RELATIVE_LOSS_MAX: f64 = 1e6;
 /// What a replayed forecast counts beside the one after it.
 const DECAY: f64 = 0.97;
 /// How far a quantile moves to where it would have held.
@@ -41,6 +45,8 @@ const STILL: f64 = 8.0;
 pub struct Mixture {
     name: &'static str,
     methods: Vec<Arc<dyn Forecaster>>,
+    /// `[methods]`: the time before which a method is not replayed.
+    since: Vec<Option<Timestamp>>,
 }
 
 impl std::fmt::Debug for Mixture {
@@ -59,16 +65,25 @@ struct Moment {
 }
 
 impl Mixture {
-    /// A mixture of `first`, which must forecast wherever the mixture does and whose peaks are
-    /// taken, with `others`, which may fail.
+    /// A mixture of `first`, which must forecast wherever the mixture does, with `others`, which may
+    /// fail. Peaks are weighed among the methods that forecast them.
     #[must_use]
     pub fn new(
         name: &'static str,
         first: Arc<dyn Forecaster>,
         others: Vec<Arc<dyn Forecaster>>,
     ) -> Self {
-        let methods = std::iter::once(first).chain(others).collect();
-        Self { name, methods }
+        let methods: Vec<_> = std::iter::once(first).chain(others).collect();
+        Self { name, since: vec![None; methods.len()], methods }
+    }
+
+    /// With one more method, which was fitted on what lies before `since` and is replayed from there on
+    /// only: what it was fitted on, it knows too well.
+    #[must_use]
+    pub fn and_since(mut self, method: Arc<dyn Forecaster>, since: Option<Timestamp>) -> Self {
+        self.methods.push(method);
+        self.since.push(since);
+        self
     }
 
     /// The steps before an origin over which methods are replayed. What a method was fitted on, it
@@ -87,16 +102,20 @@ impl Mixture {
                 Moment { forecasts: Vec::new(), actuals: actuals.copied().collect() }
             })
             .collect();
-        for method in &self.methods {
-            let forecasts = match method.forecasts(series, offsets, horizon) {
-                Ok(forecasts) => forecasts.into_iter().map(Some).collect(),
-                // It fails at one of them at least, and must not be missed at the others.
-                Err(_) => {
-                    let one =
-                        |&offset: &usize| method.forecast(series.prefix(offset), horizon).ok();
-                    offsets.iter().map(one).collect::<Vec<_>>()
-                }
+        for (method, since) in self.methods.iter().zip(&self.since) {
+            let known = |offset: &usize| {
+                since.is_none_or(|since| series.prefix(*offset).last_time() >= since)
             };
+            let first = offsets.iter().position(known).unwrap_or(offsets.len());
+            let replayed = &offsets[first..];
+            let mut forecasts = vec![None; first];
+            match method.forecasts(series, replayed, horizon) {
+                Ok(made) => forecasts.extend(made.into_iter().map(Some)),
+                // It fails at one of them at least, and must not be missed at the others.
+                Err(_) => forecasts.extend(
+                    replayed.iter().map(|&at| method.forecast(series.prefix(at), horizon).ok()),
+                ),
+            }
             let pairs = moments.iter_mut().zip(forecasts);
             pairs.for_each(|(moment, forecast)| moment.forecasts.push(forecast));
         }
@@ -157,11 +176,15 @@ fn can_be_replayed(series: SeriesView<'_>, offset: usize) -> bool {
 struct Replay<'a> {
     /// `[methods]`
     names: Vec<&'static str>,
-    /// `[methods]`, the first of the mixture's among them.
-    now: Vec<&'a Forecast>,
-    /// What followed, latest first, and what each method had forecast: `[methods]`.
-    past: Vec<(&'a [Option<f64>], Vec<&'a Forecast>)>,
+    /// `[methods]`, the first of the mixture's among them; all of them are there.
+    now: Said<'a>,
+    /// What followed, latest first, and what each method had forecast, the first in any case:
+    /// `[methods]`.
+    past: Vec<(&'a [Option<f64>], Said<'a>)>,
 }
+
+/// What each method forecast at some origin, if it did: `[methods]`.
+type Said<'a> = Vec<Option<&'a Forecast>>;
 
 impl<'a> Replay<'a> {
     fn of(all: &[Arc<dyn Forecaster>], now: &'a Moment, past: &[&'a Moment]) -> Self {
@@ -171,29 +194,32 @@ impl<'a> Replay<'a> {
             .filter(|&i| now.forecasts[i].is_some())
             .filter(weighed)
             .collect();
-        let said = |moment: &'a Moment| -> Option<Vec<&'a Forecast>> {
+        let said = |moment: &'a Moment| -> Said<'a> {
             methods.iter().map(|&i| moment.forecasts[i].as_ref()).collect()
         };
         Self {
             names: methods.iter().map(|&i| all[i].name()).collect(),
-            now: said(now).unwrap_or_default(),
+            now: said(now),
             past: past
                 .iter()
-                .filter_map(|moment| Some((moment.actuals.as_slice(), said(moment)?)))
+                .filter(|moment| moment.forecasts[0].is_some())
+                .map(|moment| (moment.actuals.as_slice(), said(moment)))
                 .collect(),
         }
     }
 
     /// One forecast of all methods'.
     fn mix(&self) -> Result<Forecast, ForecastError> {
-        let first = *self.now.first().ok_or(ForecastError::Empty)?;
+        let first = self.now.first().copied().flatten().ok_or(ForecastError::Empty)?;
         let (levels, horizon) = (first.quantiles(), first.horizon());
         let shares = self.shares();
         let weights: Vec<f64> = shares.iter().map(|share| share.weight).collect();
         let mut paths: Vec<Vec<f64>> = (0..levels.len())
             .map(|i| (0..horizon).map(|k| average(&self.now, &weights, i, k)).collect())
             .collect();
-        let mut peaks = first.peaks().map(<[_]>::to_vec);
+        let mut peaks: Option<Vec<Vec<f64>>> = (0..levels.len())
+            .map(|i| (0..horizon).map(|k| average_peak(&self.now, &weights, i, k)).collect())
+            .collect();
         for k in 0..horizon {
             let shifts = self.shifts(levels, |actuals, forecasts, i| {
                 Some((*actuals.get(k)?)? - average(forecasts, &weights, i, k))
@@ -202,7 +228,7 @@ impl<'a> Replay<'a> {
             if let Some(peaks) = &mut peaks {
                 let shifts = self.shifts(levels, |actuals, forecasts, i| {
                     let highest = actuals.iter().take(k + 1).flatten().copied().reduce(f64::max);
-                    Some(highest? - forecasts[0].peaks()?[i][k])
+                    Some(highest? - average_peak(forecasts, &weights, i, k)?)
                 });
                 shift(peaks, k, &shifts);
             }
@@ -225,27 +251,35 @@ impl<'a> Replay<'a> {
         Ok(forecast.shared_by(shares))
     }
 
-    /// The share of each method.
+    /// The share of each method, by its loss beside that of the first over the moments that it knows.
     fn shares(&self) -> Vec<Share> {
-        let mut losses = vec![0.0; self.now.len()];
+        let mut losses = vec![(0.0, 0.0); self.now.len()];
         let mut share = 1.0;
         for (actuals, forecasts) in &self.past {
-            for (sum, forecast) in losses.iter_mut().zip(forecasts) {
-                *sum += share * loss(forecast, actuals);
+            let of = |forecast: &Forecast| share * loss(forecast, actuals);
+            let first = forecasts[0].map_or(0.0, of);
+            for ((own, beside), forecast) in losses.iter_mut().zip(forecasts) {
+                let Some(forecast) = forecast else { continue };
+                *own += of(forecast);
+                *beside += first;
             }
             share *= DECAY;
         }
-        let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
         // Without a loss there is nothing to divide by, and nothing better.
-        let relative = |loss: f64| if loss == least { 1.0 } else { loss / least };
-        let raw = |loss: f64| (-SHARPNESS * (relative(loss) - 1.0)).exp();
-        let sum: f64 = losses.iter().copied().map(raw).sum();
-        let share = |(&method, loss): (&&'static str, f64)| Share {
-            method,
-            weight: raw(loss) / sum,
-            loss: relative(loss),
+        let ratio = |(own, beside): (f64, f64)| match own == beside {
+            true => 1.0,
+            false => (own / beside).clamp(1.0 / RELATIVE_LOSS_MAX, RELATIVE_LOSS_MAX),
         };
-        self.names.iter().zip(losses).map(share).collect()
+        let ratios: Vec<f64> = losses.into_iter().map(ratio).collect();
+        let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+        let raw = |ratio: f64| (-SHARPNESS * (ratio / least - 1.0)).exp();
+        let sum: f64 = ratios.iter().copied().map(raw).sum();
+        let share = |(&method, ratio): (&&'static str, f64)| Share {
+            method,
+            weight: raw(ratio) / sum,
+            loss: ratio / least,
+        };
+        self.names.iter().zip(ratios).map(share).collect()
     }
 
     /// How far each level has to move, by the `error` of that level in each replayed forecast.
@@ -253,7 +287,7 @@ impl<'a> Replay<'a> {
     fn shifts(
         &self,
         levels: &Quantiles,
-        error: impl Fn(&[Option<f64>], &[&Forecast], usize) -> Option<f64>,
+        error: impl Fn(&[Option<f64>], &[Option<&Forecast>], usize) -> Option<f64>,
     ) -> Vec<f64> {
         let shift = |(i, quantile): (usize, &Quantile)| {
             if !(Quantile::P10.level()..=Quantile::P90.level()).contains(&quantile.level()) {
@@ -294,8 +328,37 @@ fn shift(paths: &mut [Vec<f64>], k: usize, shifts: &[f64]) {
 }
 
 /// The weighted mean of the methods' level `i` at step `k`.
-fn average(forecasts: &[&Forecast], weights: &[f64], i: usize, k: usize) -> f64 {
-    forecasts.iter().zip(weights).map(|(forecast, weight)| weight * forecast.paths()[i][k]).sum()
+fn average(forecasts: &[Option<&Forecast>], weights: &[f64], i: usize, k: usize) -> f64 {
+    let value = |forecast: &Forecast| Some(forecast.paths()[i][k]);
+    weighted(forecasts, weights, value).unwrap_or(0.0)
+}
+
+/// The weighted mean of the peaks' level `i` up to step `k`, over the methods that forecast peaks; `None`
+/// where none does.
+fn average_peak(
+    forecasts: &[Option<&Forecast>],
+    weights: &[f64],
+    i: usize,
+    k: usize,
+) -> Option<f64> {
+    weighted(forecasts, weights, |forecast| Some(forecast.peaks()?[i][k]))
+}
+
+/// The weighted mean of what those say that say anything.
+fn weighted(
+    forecasts: &[Option<&Forecast>],
+    weights: &[f64],
+    value: impl Fn(&Forecast) -> Option<f64>,
+) -> Option<f64> {
+    let (mut sum, mut all) = (0.0, 0.0);
+    for (forecast, weight) in forecasts.iter().zip(weights) {
+        let Some(value) = forecast.and_then(&value) else { continue };
+        // However little they weigh beside the others, somebody has to say.
+        let weight = weight.max(f64::MIN_POSITIVE);
+        sum += weight * value;
+        all += weight;
+    }
+    (all > 0.0).then(|| sum / all)
 }
 
 /// The pinball loss of a forecast, summed up over its levels and the observed steps.
@@ -331,6 +394,23 @@ mod tests {
             assert!((point - actual).abs() < 0.02 * actual, "step {k}: {point} {actual}");
         }
         assert_eq!(forecast.interval(), IntervalSource::Recent);
+    }
+
+    #[test]
+    fn a_method_is_not_judged_on_what_it_was_fitted_on() {
+        let series = daily_cycle(5);
+        let known = series.view().prefix(3 * 288);
+        let last = || Arc::new(LastValue::fit(known, 12).unwrap());
+        let seasonal = || Arc::new(SeasonalNaive::fit(known, 288, 12).unwrap());
+        let weight = |since: usize| {
+            let mixture = Mixture::new("mixture", last(), Vec::new());
+            let mixture = mixture.and_since(seasonal(), Some(series.view().time_at(since)));
+            let forecast = mixture.forecast(series.view().prefix(1200), 12).unwrap();
+            forecast.shares().iter().filter(|share| share.method != "naive").count()
+        };
+        assert_eq!(weight(1000), 1);
+        assert_eq!(weight(1180), 0, "two replays are too few");
+        assert_eq!(weight(5 * 288 - 1), 0, "it knows the origin itself");
     }
 
     #[test]

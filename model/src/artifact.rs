@@ -126,7 +126,7 @@ pub enum LoadError {
     },
     /// Another version of the program wrote it.
     #[error(
-        "the model {path} has format version {found}, but this program reads versions {SCHEMA_VERSION_MIN} to {SCHEMA_VERSION}: train it again, or use the program that made it"
+        "the model {path} has format version {found}, but this program reads versions {SCHEMA_VERSION_MIN} to {SCHEMA_VERSION}: train it again with --force, or use the program that made it"
     )]
     OtherSchema {
         /// The file.
@@ -156,6 +156,15 @@ pub enum LoadError {
         /// The series asked for.
         asked: SeriesId,
     },
+}
+
+/// What became of an artifact that was to take another's place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Replaced {
+    /// It is there.
+    Done,
+    /// It is not: somebody else has put another one there.
+    Changed,
 }
 
 /// Why an artifact cannot be saved. What was there before still is.
@@ -271,6 +280,22 @@ impl Artifact {
         self.to_bytes()
             .and_then(|bytes| write_whole(path, &bytes))
             .map_err(|source| SaveError { path: path.to_owned(), source })
+    }
+
+    /// As [`Self::save`], where `champion` is still what `path` holds, or nothing is there and none was
+    /// expected. What somebody else has put there meanwhile, be it unreadable, is left.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub fn replace(&self, champion: Option<&Self>, path: &Path) -> Result<Replaced, SaveError> {
+        let same = match Self::load(path) {
+            Ok(there) => Some(&there) == champion,
+            Err(_) => false,
+        };
+        if !same && path.exists() {
+            return Ok(Replaced::Changed);
+        }
+        self.save(path).map(|()| Replaced::Done)
     }
 
     fn to_bytes(&self) -> io::Result<Vec<u8>> {

@@ -27,7 +27,7 @@ mod random;
 mod weights;
 mod wire;
 
-pub use artifact::{Artifact, ArtifactError, LoadError, Network, SaveError};
+pub use artifact::{Artifact, ArtifactError, LoadError, Network, Replaced, SaveError};
 pub use autoregressor::Autoregressor;
 pub use device::{Device, DeviceError, DeviceKind, DeviceKindError};
 pub use dropout::{DropoutMasks, TileMasks};

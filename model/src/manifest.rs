@@ -25,14 +25,17 @@ pub struct Manifest {
     pub seed: u64,
     /// How the training went.
     pub training: TrainingSummary,
+    /// The last time whose value its weights were fitted on; a program that did not write it down did
+    /// not need it.
+    pub trained_until: Option<Timestamp>,
     /// How good it is.
     pub scores: ScoresSummary,
     /// What it promises to those who look for drift; `None` where the history had no whole day.
     pub promise: Option<Promise>,
     /// Whether it was put into service although it did worse than what it was compared with.
     pub forced: bool,
-    /// The errors, by horizon step, of forecasts on a part that its weights do not come from: the
-    /// intervals of the reference network, and what the errors in service are compared with.
+    /// The errors, by horizon step, of forecasts on a part that its weights do not come from; the
+    /// reference network has its intervals from them.
     pub residuals: ResidualQuantiles,
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct ManifestWire {
     training: TrainingWire,
     scores: ScoresSummaryWire,
     #[serde(default)]
+    trained_until: Option<String>,
+    #[serde(default)]
     promise: Option<PromiseWire>,
     #[serde(default)]
     forced: bool,
@@ -188,6 +190,7 @@ impl ManifestWire {
                 champion: scores(&manifest.scores.champion),
                 seasonal_naive: scores(&manifest.scores.seasonal_naive),
             },
+            trained_until: manifest.trained_until.map(|time| time.to_string()),
             promise: manifest.promise.as_ref().map(Into::into),
             forced: manifest.forced,
             residuals: ResidualsWire {
@@ -215,6 +218,10 @@ impl ManifestWire {
                 champion: self.scores.champion.map(Into::into),
                 seasonal_naive: self.scores.seasonal_naive.map(Into::into),
             },
+            trained_until: self
+                .trained_until
+                .map(|text| time("trained_until", &text))
+                .transpose()?,
             promise: self.promise.map(Into::into),
             forced: self.forced,
             residuals: self.residuals.parse()?,

@@ -69,6 +69,7 @@ fn manifest() -> Manifest {
             threads: 1,
         },
         scores: ScoresSummary { model: Some(scores()), champion: None, seasonal_naive: None },
+        trained_until: Some(Timestamp::from_second(120_000).expect("a time")),
         promise: Some(Promise {
             mae: 0.1,
             wape: Some(0.05),
@@ -220,10 +221,11 @@ fn an_artifact_of_the_first_format_is_read() {
         manifest["schema_version"] = 1.into();
         let fields = manifest.as_object_mut().unwrap();
         assert!(fields.remove("forced").is_some() && fields.remove("promise").is_some());
+        assert!(fields.remove("trained_until").is_some());
         assert!(manifest["scores"].as_object_mut().unwrap().remove("champion").is_some());
     });
     let loaded = Artifact::load(&path).unwrap();
-    let unpromised = Manifest { promise: None, ..manifest() };
+    let unpromised = Manifest { promise: None, trained_until: None, ..manifest() };
     assert_eq!((loaded.network(), loaded.manifest()), (&network(), &unpromised));
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use model::{DeviceKind, NetworkConfig, QuantileForecaster, ReferenceForecaster};
+use model::{DeviceKind, NetworkConfig, Pretrained, QuantileForecaster, ReferenceForecaster};
 use thiserror::Error;
 
 /// Most epochs that can be asked for.
@@ -191,6 +191,9 @@ impl TrainingConfig {
         let _ =
             write!(text, " lookback {lookback} hidden {hidden} dense {dense} dropout {dropout}");
         let _ = write!(text, " from_scratch {from_scratch}");
+        if preset == Preset::Lstm.as_str() {
+            let _ = write!(text, " start {}", Pretrained::embedded().fingerprint());
+        }
         text
     }
 }

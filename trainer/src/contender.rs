@@ -9,7 +9,7 @@ use forecast::mask::Mask;
 use forecast::mixture::Mixture;
 use forecast::rescaled::Rescaled;
 use forecast::ridge::Ridge;
-use forecast::{Forecaster, Series, SeriesView};
+use forecast::{Forecaster, Series, SeriesView, Timestamp};
 use model::{
     Artifact, Device, Network, Pretrained, QuantileConfig, QuantileForecaster, ReferenceForecaster,
     Weights,
@@ -36,8 +36,8 @@ pub struct LstmNetworks {
     known: Arc<Weights<QuantileConfig>>,
     /// That one.
     shipped: QuantileForecaster,
-    /// The one that was trained on, on the history of this one.
-    tuned: Option<QuantileForecaster>,
+    /// The one that was trained on, on the history of this one, and the last time that it learned from.
+    tuned: Option<(QuantileForecaster, Option<Timestamp>)>,
 }
 
 impl Contender {
@@ -52,7 +52,8 @@ impl Contender {
     pub fn of(artifact: &Artifact, device: &Device) -> Self {
         match (artifact.network(), artifact.reference(device)) {
             (Network::Lstm { weights }, _) => {
-                Self::Lstm(LstmNetworks::shipped().with_tuned(weights))
+                let until = artifact.manifest().trained_until;
+                Self::Lstm(LstmNetworks::shipped().with_tuned(weights, until))
             }
             (Network::Reference { .. }, reference) => {
                 Self::Reference(Arc::new(reference.expect("an artifact has a network of its kind")))
@@ -105,13 +106,15 @@ impl LstmNetworks {
         &self.shipped
     }
 
-    /// With one that was trained on, on the workload's history. Where nothing was learned, there is no
-    /// second network.
+    /// With one that was trained on, on the workload's history up to `until`. Where nothing was learned,
+    /// there is no second network.
     #[must_use]
-    pub fn with_tuned(self, weights: &Weights<QuantileConfig>) -> Self {
-        let learned = *weights != *self.known;
+    pub fn with_tuned(self, weights: &Weights<QuantileConfig>, until: Option<Timestamp>) -> Self {
+        if *weights == *self.known {
+            return Self { tuned: None, ..self };
+        }
         let tuned = QuantileForecaster::new(weights).named(QuantileForecaster::FINE_TUNED);
-        Self { tuned: learned.then_some(tuned), ..self }
+        Self { tuned: Some((tuned, until)), ..self }
     }
 
     /// The networks together with ridge and seasonal naive, fitted on `history`, each as it has proved
@@ -121,13 +124,10 @@ impl LstmNetworks {
         // What they are weighed by must not be what they were fitted on.
         let replayed = Mixture::replayed_steps(horizon);
         let fitted_on = history.prefix(history.len().saturating_sub(replayed));
-        let outages = Mask::of_outages(fitted_on);
-        let masked = outages.apply(fitted_on).ok();
+        let faults = Mask::of_faults(fitted_on);
+        let masked = faults.apply(fitted_on).ok();
         let fitted_on = masked.as_ref().map_or(fitted_on, Series::view);
         let mut others: Vec<Arc<dyn Forecaster>> = Vec::new();
-        if let Some(tuned) = &self.tuned {
-            others.push(Arc::new(tuned.clone()));
-        }
         if let Ok(ridge) = Ridge::fit(fitted_on, horizon) {
             others.push(Arc::new(ridge));
         }
@@ -138,7 +138,12 @@ impl LstmNetworks {
         if let Ok(seasonal) = SeasonalNaive::fit(fitted_on, history.step().per_day(), horizon) {
             others.push(Arc::new(seasonal));
         }
-        Mixture::new(QuantileForecaster::NAME, Arc::new(self.shipped.clone()), others)
+        let shipped = Arc::new(self.shipped.clone());
+        let mixture = Mixture::new(QuantileForecaster::NAME, shipped, others);
+        match &self.tuned {
+            Some((tuned, until)) => mixture.and_since(Arc::new(tuned.clone()), *until),
+            None => mixture,
+        }
     }
 
     /// The methods that know of a level shift; `fitted_on` is what they may be fitted on.

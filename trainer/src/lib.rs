@@ -8,7 +8,8 @@
 //!                  contender ─▶ evaluation: residuals (validation), scores (test) ─▶ promotion ─▶ artifact
 //! ```
 //!
-//! Nothing of the test part reaches weights, scaler or intervals. What is absent on purpose: no
+//! Nothing of the test part reaches weights, scaler or intervals, but for the choice between what was
+//! learned and the network that ships as it is. What is absent on purpose: no
 //! file and no wall clock; `created` is an argument, and saving is the caller's.
 
 mod batches;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use forecast::mask::Mask;
 use forecast::split::{Shares, Split};
-use forecast::{HORIZON, LOOKBACK, SeriesView};
+use forecast::{HORIZON, LOOKBACK, SeriesView, Timestamp};
 use model::{Network, Pretrained, QuantileConfig, TrainingSummary, Weights};
 use tracing::debug;
 
@@ -32,7 +32,8 @@ pub(crate) fn fit(
     let tuned = tune(&start, evaluation.view, evaluation.split, options, observer)?;
     let seconds = fitting.elapsed().as_secs_f64();
     debug!(seconds, epochs = tuned.train_loss.len(), best = tuned.best_epoch, "trained on");
-    let contender = Contender::Lstm(LstmNetworks::shipped().with_tuned(&tuned.weights));
+    let until = Some(trained_until(evaluation.view, evaluation.split));
+    let contender = Contender::Lstm(LstmNetworks::shipped().with_tuned(&tuned.weights, until));
     let residuals = evaluation.residuals_of(&contender, observer)?;
     let training = summary(&tuned, options, seconds);
     Ok(Challenger {
@@ -41,6 +42,11 @@ pub(crate) fn fit(
         residuals,
         training,
     })
+}
+
+/// The last time that weights are fitted on.
+pub(crate) fn trained_until(view: SeriesView<'_>, split: &Split) -> Timestamp {
+    view.time_at(split.train.end - 1)
 }
 
 /// Trains `start` on, on the training part, watching the validation part.
@@ -73,11 +79,12 @@ impl LstmNetworks {
         history: SeriesView<'_>,
         options: &TrainingOptions,
     ) -> Result<Self, TrainingError> {
-        let series = Mask::of_outages(history).apply(history)?;
+        let series = Mask::of_faults(history).apply(history)?;
         let split = Split::chronological(series.view().len(), Shares::TENTHS, LOOKBACK + HORIZON)?;
         let mut quiet = |_| ControlFlow::Continue(());
         let tuned = tune(self.known(), series.view(), &split, options, &mut quiet)?;
-        Ok(self.clone().with_tuned(&tuned.weights))
+        let until = Some(trained_until(series.view(), &split));
+        Ok(self.clone().with_tuned(&tuned.weights, until))
     }
 }
 

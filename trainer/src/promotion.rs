@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use forecast::accuracy::Scores;
 use model::ScoresSummary;
 
 /// What became of a challenger.
@@ -15,28 +16,49 @@ pub enum Promotion {
     Refused(Defeat),
 }
 
-/// Why a challenger is not promoted. Errors are mean absolute ones on the test part.
+/// Why a challenger is not promoted. Losses are weighted quantile losses on the test part, since plans
+/// rest on quantiles; mean absolute errors where the load was zero all through it.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Defeat {
-    /// The challenger's error.
-    pub ours: f64,
-    /// Who did better.
-    pub by: &'static str,
-    /// The error of that.
-    pub theirs: f64,
+pub enum Defeat {
+    /// Another did better.
+    Worse {
+        /// The challenger's loss.
+        ours: f64,
+        /// Who did better.
+        by: &'static str,
+        /// The loss of that.
+        theirs: f64,
+    },
+    /// Too little of the test part was observed to tell, and there is a model in service.
+    Unscored,
 }
 
 impl fmt::Display for Defeat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ours, by, theirs } = self;
-        write!(f, "its mean error on the test part is {ours:.4}, that of {by} {theirs:.4}")
+        match self {
+            Self::Worse { ours, by, theirs } => {
+                write!(
+                    f,
+                    "its quantile loss on the test part is {ours:.4}, that of {by} {theirs:.4}"
+                )
+            }
+            Self::Unscored => f.write_str(
+                "too little of the test part, the last tenth, was observed to compare it with the \
+                 model in service",
+            ),
+        }
     }
 }
 
 impl Promotion {
-    /// Judges by `scores`; those that are not known refuse nothing.
-    pub(crate) fn judge(scores: &ScoresSummary, forced: bool) -> Self {
-        match (defeat(scores), forced) {
+    /// Judges by `scores` against a champion, if there is one; what is not known of the others refuses
+    /// nothing.
+    pub(crate) fn judge(scores: &ScoresSummary, champion: bool, forced: bool) -> Self {
+        let defeat = match scores.model {
+            None => champion.then_some(Defeat::Unscored),
+            Some(ours) => worse(loss(&ours), scores),
+        };
+        match (defeat, forced) {
             (None, _) => Self::Earned,
             (Some(defeat), true) => Self::Forced(defeat),
             (Some(defeat), false) => Self::Refused(defeat),
@@ -44,20 +66,23 @@ impl Promotion {
     }
 }
 
-fn defeat(scores: &ScoresSummary) -> Option<Defeat> {
-    let ours = scores.model?.mae;
+/// What contenders are compared by.
+pub(crate) fn loss(scores: &Scores) -> f64 {
+    scores.wql.unwrap_or(scores.mae)
+}
+
+fn worse(ours: f64, scores: &ScoresSummary) -> Option<Defeat> {
     let rivals =
         [("the model in service", scores.champion), ("seasonal naive", scores.seasonal_naive)];
-    let theirs = rivals.into_iter().filter_map(|(by, scores)| Some((by, scores?.mae)));
+    let theirs = rivals.into_iter().filter_map(|(by, scores)| Some((by, loss(&scores?))));
     // Against the best of them, since that is the one to beat.
     let (by, theirs) = theirs.min_by(|a, b| a.1.total_cmp(&b.1))?;
-    (ours > theirs).then_some(Defeat { ours, by, theirs })
+    (ours > theirs).then_some(Defeat::Worse { ours, by, theirs })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forecast::accuracy::Scores;
 
     fn scores(mae: f64) -> Option<Scores> {
         let (mape, wape, mase, wql) = (None, None, None, None);
@@ -73,24 +98,25 @@ mod tests {
             champion: scores(champion),
             seasonal_naive: scores(naive),
         };
-        let judge = |summary| Promotion::judge(&summary, false);
+        let judge = |summary| Promotion::judge(&summary, true, false);
         assert_eq!(judge(summary(1.0, 1.0, 2.0)), Promotion::Earned);
         let Promotion::Refused(defeat) = judge(summary(1.5, 1.25, 2.0)) else { panic!() };
         assert_eq!(
             defeat.to_string(),
-            "its mean error on the test part is 1.5000, that of the model in service 1.2500"
+            "its quantile loss on the test part is 1.5000, that of the model in service 1.2500"
         );
         let Promotion::Refused(defeat) = judge(summary(1.5, 2.0, 1.0)) else { panic!() };
-        assert_eq!(defeat.by, "seasonal naive");
-        let forced = Promotion::judge(&summary(1.5, 2.0, 1.0), true);
+        assert!(matches!(defeat, Defeat::Worse { by: "seasonal naive", .. }));
+        let forced = Promotion::judge(&summary(1.5, 2.0, 1.0), true, true);
         assert!(matches!(forced, Promotion::Forced(_)));
     }
 
     #[test]
-    fn what_is_not_known_refuses_nothing() {
-        let none = ScoresSummary { model: None, champion: scores(1.0), seasonal_naive: None };
-        assert_eq!(Promotion::judge(&none, false), Promotion::Earned);
+    fn what_could_not_be_scored_replaces_no_champion() {
+        let none = ScoresSummary { model: None, champion: None, seasonal_naive: None };
+        assert_eq!(Promotion::judge(&none, true, false), Promotion::Refused(Defeat::Unscored));
+        assert_eq!(Promotion::judge(&none, false, false), Promotion::Earned);
         let first = ScoresSummary { model: scores(1.0), champion: None, seasonal_naive: None };
-        assert_eq!(Promotion::judge(&first, false), Promotion::Earned);
+        assert_eq!(Promotion::judge(&first, false, false), Promotion::Earned);
     }
 }

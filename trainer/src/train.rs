@@ -16,7 +16,7 @@ use crate::error::TrainingError;
 use crate::evaluation::Evaluation;
 use crate::event::TrainingEvent;
 use crate::fit::{Observer, tell};
-use crate::promotion::Promotion;
+use crate::promotion::{Promotion, loss};
 use crate::{lstm, reference};
 
 /// What a training yields.
@@ -50,8 +50,9 @@ pub(crate) struct Challenger {
 /// Trains the network of `config`'s preset on `history`, and measures it against `in_service`.
 ///
 /// Weights and scaler come from the first eight tenths; the ninth stops the training and gives the
-/// residuals; the last is only scored on. The same history, configuration and device yield the same
-/// weights.
+/// residuals; the last is only scored on, and decides whether the preset `lstm` has learned anything:
+/// where it does worse there than the network that ships, the artifact holds that one. The same history,
+/// configuration, champion and device yield the same weights.
 ///
 /// # Errors
 /// When the history is too short, too gapped or, for the reference network, constant, the loss
@@ -69,7 +70,7 @@ pub fn train(
     let device = Device::open(options.device)?;
     // Without the gaps at either end, offsets of the series and of the filled series are the same; an
     // outage is nothing to learn from and nobody's error.
-    let series = Mask::of_outages(history).apply(history)?;
+    let series = Mask::of_faults(history).apply(history)?;
     let view = series.view();
     let lookback = match options.preset {
         Preset::Lstm => LOOKBACK,
@@ -91,14 +92,14 @@ pub fn train(
         seasonal_naive: evaluation.score_seasonal(observer)?,
     };
     let worse =
-        scores.model.zip(scores.champion).is_some_and(|(ours, theirs)| ours.mae > theirs.mae);
-    if worse && in_service.champion.is_none() && options.preset == Preset::Lstm && !in_service.force
-    {
+        scores.model.zip(scores.champion).is_some_and(|(ours, theirs)| loss(&ours) > loss(&theirs));
+    let kept = in_service.champion.is_none() && !in_service.force && !options.from_scratch;
+    if worse && kept && options.preset == Preset::Lstm {
         // The network that ships is in service as it is: it is what the artifact holds, with its scores.
         challenger = unchanged(&evaluation, challenger, observer)?;
         scores.model = scores.champion;
     }
-    let promotion = Promotion::judge(&scores, in_service.force);
+    let promotion = Promotion::judge(&scores, champion.is_some(), in_service.force);
     let manifest = Manifest {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         created,
@@ -107,6 +108,7 @@ pub fn train(
         horizon: HORIZON,
         data: DataSummary::of(view, &config.fingerprint_text()),
         seed: options.seed,
+        trained_until: Some(lstm::trained_until(view, &split)),
         training: challenger.training,
         promise: scores
             .model

@@ -23,7 +23,8 @@ pub(super) fn run(command: &ConfigCommand) -> anyhow::Result<()> {
     for workload in &config.workloads {
         let spec = workload.policy.spec();
         print_line(format_args!(
-            "{}: {}, {} to {} replicas at {} each and {:.0} % headroom, quantile {}, every {}",
+            "{}: {}, {} to {} replicas at {} each and {:.0} % headroom, quantile {}, every {}, {} known \
+             events, {} masked stretches",
             workload.series,
             workload.mode.as_str(),
             spec.min_replicas,
@@ -32,6 +33,8 @@ pub(super) fn run(command: &ConfigCommand) -> anyhow::Result<()> {
             100.0 * spec.headroom,
             spec.quantile,
             workload.step,
+            workload.events.as_slice().len(),
+            workload.mask.spans().len(),
         ))?;
     }
     print_line(format_args!("{}: ok", file.display()))?;

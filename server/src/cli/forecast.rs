@@ -67,7 +67,7 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
         .run(move || {
             let learnable = workload.learnable(history.view())?;
             let forecaster = forecaster(artifact.as_ref(), device, learnable.view())?;
-            let forecaster = workload.aware(forecaster);
+            let forecaster = workload.aware(forecaster, history.view());
             let forecast = forecaster.forecast(history.view(), HORIZON)?;
             anyhow::Ok((history, forecaster.name().to_owned(), forecast))
         })

@@ -47,9 +47,9 @@ pub(crate) struct PretrainArgs {
     /// Seed of weights, windows and dropout.
     #[arg(long, default_value_t = QuantileOptions::default().seed, value_name = "N")]
     seed: u64,
-    /// Sampling interval of the histories, in seconds.
-    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
-    step: u32,
+    /// Sampling interval of the histories.
+    #[arg(long, default_value = "5m", value_name = "STEP")]
+    step: Step,
     /// Threads [default: one a core].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -69,7 +69,7 @@ pub(super) fn run(args: &PretrainArgs) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("--out: the folder {} cannot be made", folder.display()))?;
     }
-    let step = Step::from_seconds(args.step).context("--step")?;
+    let step = args.step;
     let test = args.held_out.test_part(step, forecast::HORIZON)?;
     let series: Vec<Series> =
         args.history.iter().map(|path| read_series(path, step)).collect::<anyhow::Result<_>>()?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::Args;
 use forecast::Series;
-use model::{Artifact, DeviceKind, Isa, LoadError, Network, Peak};
+use model::{Artifact, DeviceKind, Isa, LoadError, Network, Peak, Replaced};
 use serde_json::json;
 use trainer::{InService, Promotion, Trained};
 
@@ -51,13 +51,13 @@ pub(super) async fn run(args: TrainArgs) -> anyhow::Result<()> {
         let series = &workload.series;
         let trained = async {
             let path = Artifact::path_in(&config.model_dir, series);
-            let champion = champion(&path, workload, args.force)?;
+            let (champion, overwrite) = champion(&path, workload, args.force)?;
             let history = history::read(&config.source, workload).await?;
             let learnable = workload.learnable(history.series.view())?;
-            let rules = Rules { champion, force: args.force };
+            let rules = Rules { champion: champion.clone(), force: args.force };
             let trained = fit(&compute, learnable, &config.training, rules).await?;
             if !matches!(trained.promotion, Promotion::Refused(_)) {
-                trained.artifact.save(&path)?;
+                put_in_service(&trained.artifact, champion.as_ref(), &path, overwrite)?;
             }
             anyhow::Ok((trained, path))
         };
@@ -82,23 +82,47 @@ pub(super) struct Rules {
     force: bool,
 }
 
-/// The artifact that is in service. One that cannot be used is in nobody's service: with `force` it is
-/// replaced.
+/// The artifact that is in service, and whether what lies in its place may be written over unseen: a file
+/// that no program can use any more, or anything where that is forced.
 fn champion(
     path: &Path,
     workload: &WorkloadConfig,
     force: bool,
-) -> anyhow::Result<Option<Artifact>> {
+) -> anyhow::Result<(Option<Artifact>, bool)> {
     let loaded = Artifact::load(path).and_then(|artifact| {
         artifact.require(&workload.series, workload.step)?;
         Ok(artifact)
     });
     match loaded {
-        Ok(artifact) => Ok(Some(artifact)),
-        Err(LoadError::Missing { .. }) => Ok(None),
-        Err(_) if force => Ok(None),
+        Ok(artifact) => Ok((Some(artifact), force)),
+        Err(LoadError::Missing { .. }) => Ok((None, force)),
+        Err(
+            error @ (LoadError::Damaged { .. }
+            | LoadError::OtherStep { .. }
+            | LoadError::OtherHorizon { .. }),
+        ) => {
+            eprintln!("note: {error}; it is replaced");
+            Ok((None, true))
+        }
+        Err(_) if force => Ok((None, true)),
         Err(error) => Err(error).context("--force replaces the model that is there"),
     }
+}
+
+/// Saves the artifact, unless another one than `champion` has been put there meanwhile: against that it
+/// was not measured.
+fn put_in_service(
+    artifact: &Artifact,
+    champion: Option<&Artifact>,
+    path: &Path,
+    overwrite: bool,
+) -> anyhow::Result<()> {
+    if overwrite {
+        artifact.save(path)?;
+    } else if artifact.replace(champion, path)? == Replaced::Changed {
+        anyhow::bail!("{} has changed during the training: train again", path.display());
+    }
+    Ok(())
 }
 
 /// Trains on `series` with a progress bar.

@@ -13,8 +13,8 @@ use anyhow::Context as _;
 use capacity::{Mode, Policy};
 use datasets::{Aggregation, Prometheus, PrometheusConfig, RangeQuery, Secret};
 use forecast::events::{Events, WithEvents};
-use forecast::mask::Mask;
-use forecast::{Forecaster, Series, SeriesError, SeriesId, SeriesView, Step, Timestamp};
+use forecast::mask::{Mask, WithMask};
+use forecast::{Forecaster, Series, SeriesId, SeriesView, Step, Timestamp};
 use k8s::{ClusterConfig, Workload};
 use thiserror::Error;
 use trainer::TrainingConfig;
@@ -86,12 +86,25 @@ impl WorkloadConfig {
     ///
     /// # Errors
     /// When that leaves no value.
-    pub(crate) fn learnable(&self, history: SeriesView<'_>) -> Result<Series, SeriesError> {
-        self.mask.apply(self.events.normalise(history)?.view())
+    pub(crate) fn learnable(&self, history: SeriesView<'_>) -> anyhow::Result<Series> {
+        let ordinary = self.events.normalise(history)?;
+        self.mask.apply(ordinary.view()).with_context(|| {
+            format!("nothing of the history of {} is left once it is masked", self.series)
+        })
     }
 
-    /// `forecaster`, which was fitted on what may be learned from, aware of the events.
-    pub(crate) fn aware(&self, forecaster: Arc<dyn Forecaster>) -> Arc<dyn Forecaster> {
+    /// `forecaster`, which was fitted on what may be learned from in `history`, aware of the events, of
+    /// what is masked, and of the faults that show in the history itself.
+    pub(crate) fn aware(
+        &self,
+        forecaster: Arc<dyn Forecaster>,
+        history: SeriesView<'_>,
+    ) -> Arc<dyn Forecaster> {
+        let mask = self.mask.and(&Mask::of_faults(history));
+        let forecaster = match mask.spans() {
+            [] => forecaster,
+            _ => Arc::new(WithMask::new(forecaster, Arc::new(mask))),
+        };
         match self.events.as_slice() {
             [] => forecaster,
             _ => Arc::new(WithEvents::new(forecaster, Arc::clone(&self.events))),

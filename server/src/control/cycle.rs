@@ -33,7 +33,7 @@ pub(crate) struct WorkloadLoop {
     /// The model that made the last forecast of one.
     forecast_by: Option<Issuer>,
     /// Whether the model does what it promised, and which model that is.
-    drift: Option<(ModelIdentity, Drift)>,
+    drift: Option<Watched>,
     metrics: WorkloadMetrics,
 }
 
@@ -42,6 +42,16 @@ pub(crate) struct WorkloadLoop {
 struct Issuer {
     name: String,
     identity: ModelIdentity,
+}
+
+/// A model that is watched for drift.
+#[derive(Debug)]
+struct Watched {
+    model: ModelIdentity,
+    /// When it came into service.
+    since: Timestamp,
+    /// `None` for one that promised nothing.
+    drift: Option<Drift>,
 }
 
 /// What the compute thread made of a history.
@@ -165,18 +175,27 @@ impl WorkloadLoop {
         history: Option<&Series>,
         model: Option<&Model>,
     ) {
-        let promised = model.and_then(|model| Some((&model.identity, model.promise?)));
-        let (Some(history), Some((identity, promise))) = (history, promised) else { return };
-        if self.drift.as_ref().is_none_or(|(judged, _)| judged != identity) {
-            // Another model has not made the forecasts whose errors are known.
-            self.drift = Some((identity.clone(), Drift::new(promise, self.config.step)));
-            self.ledger = Ledger::default();
+        let (Some(history), Some(model)) = (history, model) else { return };
+        if self.drift.as_ref().is_none_or(|watched| watched.model != model.identity) {
+            let drift = model.promise.map(|promise| Drift::new(promise, self.config.step));
+            self.drift = Some(Watched { model: model.identity.clone(), since: now, drift });
         }
-        let Some((_, drift)) = &mut self.drift else { return };
-        let view = history.view();
-        let day_ago =
-            self.config.step.offset(now, -i64::try_from(view.step().per_day()).unwrap_or(0));
-        let recent = self.ledger.scores_since(day_ago, &Reference::from_training(view));
+        let Some(Watched { since, drift, .. }) = &mut self.drift else { return };
+        let Some(drift) = drift else {
+            // One that promised nothing has nothing to drift from.
+            self.metrics.drifted(&Verdict::Steady);
+            self.shared.board.update(&self.config.series, |view| view.drift = None);
+            return;
+        };
+        // What was promised was learned without events and without what is masked.
+        let Ok(learnable) = self.config.learnable(history.view()) else { return };
+        let view = learnable.view();
+        let steps = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let day_ago = self.config.step.offset(now, -steps(view.step().per_day()));
+        // Until its own first forecasts have come true, the errors are those of the model before it.
+        let own = self.config.step.offset(*since, steps(HORIZON));
+        let reference = Reference::from_training(view);
+        let recent = self.ledger.scores_since(day_ago.max(own), &reference);
         match drift.observe(now, recent.as_ref(), view) {
             Some(Change::Drifted(reasons)) => {
                 let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
@@ -191,7 +210,7 @@ impl WorkloadLoop {
         let verdict = drift.verdict().clone();
         self.metrics.drifted(&verdict);
         if matches!(verdict, Verdict::Drifted(_)) {
-            self.models.retrain(now, Some(history)).await;
+            self.models.retrain(now, Some(history), "drift").await;
         }
         self.shared.board.update(&self.config.series, |view| view.drift = Some(verdict));
     }

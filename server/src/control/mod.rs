@@ -50,21 +50,24 @@ pub(crate) struct Shared {
 pub(crate) async fn run(mut workload: WorkloadLoop, mut decided: impl FnMut(&Decision)) {
     let (clock, stop) = (workload.shared().clock, workload.shared().stop.clone());
     let step = workload.step();
-    let mut due = i64::MIN;
+    let (mut due, mut early) = (i64::MIN, false);
     while !stop.is_cancelled() {
         let now = clock.now();
         if let Some(decision) = workload.cycle(now).await {
             decided(&decision);
         }
-        // A clock that is set back a little, or a wake just before its time, is no second cycle.
-        due = step.floor_index(now).max(due) + 1;
+        // A clock that is set back a little, or a wake just before its time, is no second cycle; one for
+        // a new model is one more.
+        if !early || step.floor_index(now) >= due {
+            due = step.floor_index(now).max(due) + 1;
+        }
         let next = step.time_of(due);
         let wait = clock.wait(clock.now(), next);
         tokio::select! {
             () = stop.cancelled() => {}
             // A model that has just been trained is put to use at once rather than a step later.
-            () = workload.model_changed() => {}
-            () = tokio::time::sleep(wait) => {}
+            () = workload.model_changed() => early = true,
+            () = tokio::time::sleep(wait) => early = false,
         }
     }
 }

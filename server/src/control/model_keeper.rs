@@ -2,6 +2,7 @@
 //! from then on, loaded again when it changes; an artifact is trained in the background when there is
 //! none. What stands beside the networks is fitted on the newest history each hour.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use capacity::FallbackCause;
 use forecast::drift::Promise;
 use forecast::{Forecaster, HORIZON, Series, SeriesId, Step, Timestamp};
 use jiff::SignedDuration;
-use model::{Artifact, Device, LoadError};
+use model::{Artifact, Device, LoadError, Replaced};
 use tokio::sync::oneshot;
 use trainer::{Contender, InService, Preset, Promotion, TrainingEvent};
 
@@ -19,6 +20,7 @@ use super::Shared;
 use crate::board::{ModelIdentity, ModelState};
 use crate::config::WorkloadConfig;
 use crate::metrics::{Stage, WorkloadMetrics};
+use crate::output::causes;
 
 /// After a training that failed the next one waits for so long: an hour more of history may help.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_hours(1);
@@ -26,9 +28,9 @@ const RETRY_AFTER: SignedDuration = SignedDuration::from_hours(1);
 const CHALLENGE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// Days of history from which on the network that ships is trained on, on a workload.
 const TRAINED_FROM_DAYS: usize = 3;
-/// What stands beside the networks is fitted anew after so long: some 40 ms of work, for which a level
+/// What stands beside the networks is fitted anew after so many seconds: some 40 ms of work, for which a level
 /// shift is seen within the hour.
-const FIT_AFTER: SignedDuration = SignedDuration::from_hours(1);
+const FIT_EVERY: i64 = 3600;
 
 /// A model in service, fitted on the newest history.
 #[derive(Clone)]
@@ -47,24 +49,37 @@ struct Served {
     contender: Contender,
     identity: ModelIdentity,
     promise: Option<Promise>,
+    /// Steps of the history that it was trained on; `None` for the network that ships.
+    learned_steps: Option<usize>,
     fitted: Option<(Timestamp, Arc<dyn Forecaster>)>,
 }
 
 impl Served {
     fn of(artifact: &Artifact, device: &Device) -> Self {
         let contender = Contender::of(artifact, device);
-        let (identity, promise) = (ModelIdentity::of(artifact), artifact.manifest().promise);
-        Self { contender, identity, promise, fitted: None }
+        let manifest = artifact.manifest();
+        Self {
+            contender,
+            identity: ModelIdentity::of(artifact),
+            promise: manifest.promise,
+            learned_steps: Some(manifest.data.points),
+            fitted: None,
+        }
     }
 
     fn shipped() -> Self {
         let (contender, identity) = (Contender::shipped(), ModelIdentity::shipped());
-        Self { contender, identity, promise: None, fitted: None }
+        Self { contender, identity, promise: None, learned_steps: None, fitted: None }
     }
 
-    fn must_be_fitted(&self, now: Timestamp) -> bool {
-        let fitted = self.fitted.as_ref();
-        fitted.is_none_or(|(time, _)| now.duration_since(*time) >= FIT_AFTER)
+    /// At some moment of each hour, which is another for each workload, so that many are not fitted at
+    /// once.
+    fn must_be_fitted(&self, now: Timestamp, series: &SeriesId) -> bool {
+        let mut hasher = DefaultHasher::new();
+        series.as_str().hash(&mut hasher);
+        let moment = i64::try_from(hasher.finish() % FIT_EVERY.unsigned_abs()).unwrap_or(0);
+        let hour = |time: Timestamp| (time.as_second() + moment).div_euclid(FIT_EVERY);
+        self.fitted.as_ref().is_none_or(|(time, _)| hour(now) != hour(*time))
     }
 }
 
@@ -167,7 +182,9 @@ impl ModelKeeper {
             self.serve_shipped();
         }
         if self.training.is_none() && self.may_train(now, history) {
-            self.start_training(now, history, None);
+            self.start_training(now, history, None, "no artifact");
+        } else if history.is_some_and(|history| self.has_outgrown(history)) {
+            self.retrain(now, history, "twice the history").await;
         }
         self.fitted(now, history).await
     }
@@ -180,14 +197,14 @@ impl ModelKeeper {
     async fn fitted(&mut self, now: Timestamp, history: Option<&Series>) -> Option<Model> {
         let served = self.served.as_mut()?;
         if let Some(history) = history
-            && served.must_be_fitted(now)
+            && served.must_be_fitted(now, &self.series)
         {
             let (contender, history) = (served.contender.clone(), history.clone());
             let workload = self.workload.clone();
             let fit = move || {
                 let learnable = workload.learnable(history.view())?;
                 let fitted = contender.fit(learnable.view(), HORIZON);
-                anyhow::Ok(workload.aware(fitted))
+                anyhow::Ok(workload.aware(fitted, history.view()))
             };
             let fitted = self.shared.forecasting.run(fit).await.map_err(anyhow::Error::from);
             match fitted.and_then(|fitted| fitted) {
@@ -229,6 +246,12 @@ impl ModelKeeper {
         enough && !self.present && self.not_before.is_none_or(|time| now >= time)
     }
 
+    /// Whether there is twice the history that the model in service was trained on.
+    fn has_outgrown(&self, history: &Series) -> bool {
+        let learned = self.served.as_ref().and_then(|served| served.learned_steps);
+        learned.is_some_and(|steps| history.view().len() >= 2 * steps)
+    }
+
     /// Why there is no model, as a plan says it.
     pub(super) fn why_missing(&self) -> FallbackCause {
         if self.present { FallbackCause::ModelRefused } else { FallbackCause::NoModel }
@@ -238,12 +261,11 @@ impl ModelKeeper {
         let path = self.path.clone();
         let stamp = tokio::task::spawn_blocking(move || FileStamp::of(&path)).await;
         let stamp = stamp.unwrap_or_default();
-        self.present = stamp.is_some();
+        let was_present = std::mem::replace(&mut self.present, stamp.is_some());
         let Some(stamp) = stamp else {
             // A file that was refused and then removed makes room for a training.
-            if self.seen.take().is_some()
-                && let Some(served) = &self.served
-            {
+            self.seen = None;
+            if let (true, Some(served)) = (was_present, &self.served) {
                 self.show(ModelState::Ready(served.identity.clone()));
             }
             return;
@@ -297,7 +319,7 @@ impl ModelKeeper {
     fn refuse(&mut self, error: &dyn std::error::Error) {
         self.metrics.failed(Stage::Model);
         tracing::error!(series = %self.series, path = %self.path.display(), %error,
-            "the artifact is refused; remove it to have a model trained, or run train");
+            "the artifact is refused; remove it to have a model trained, or run train --force");
         if self.served.is_none() {
             self.show(ModelState::Refused(format!("artifact refused: {error}")));
         }
@@ -305,16 +327,26 @@ impl ModelKeeper {
 
     /// Trains anew beside the artifact in service, unless that was done within a day; what comes of it
     /// takes its place where it is not worse.
-    pub(super) async fn retrain(&mut self, now: Timestamp, history: Option<&Series>) {
+    pub(super) async fn retrain(
+        &mut self,
+        now: Timestamp,
+        history: Option<&Series>,
+        why: &'static str,
+    ) {
         let waiting = self.not_before.is_some_and(|time| now < time);
         if self.training.is_some() || waiting || !self.present || self.served.is_none() {
             return;
         }
-        let path = self.path.clone();
-        let loaded = tokio::task::spawn_blocking(move || Artifact::load(&path)).await;
-        if let Ok(Ok(champion)) = loaded {
-            self.wait(now, CHALLENGE_AFTER);
-            self.start_training(now, history, Some(champion));
+        self.wait(now, CHALLENGE_AFTER);
+        let (path, series, step) = (self.path.clone(), self.series.clone(), self.step);
+        let loaded = tokio::task::spawn_blocking(move || {
+            let champion = Artifact::load(&path)?;
+            champion.require(&series, step)?;
+            Ok::<_, LoadError>(champion)
+        });
+        // What cannot be loaded is told where it is looked for each cycle.
+        if let Ok(Ok(champion)) = loaded.await {
+            self.start_training(now, history, Some(champion), why);
         }
     }
 
@@ -323,13 +355,13 @@ impl ModelKeeper {
         now: Timestamp,
         history: Option<&Series>,
         champion: Option<Artifact>,
+        why: &'static str,
     ) {
         let Some(history) = history.cloned() else {
             self.show(ModelState::Missing("no artifact, and no history to train on".to_owned()));
             return;
         };
         let epochs = self.shared.training_config.options().epochs;
-        let why = if champion.is_some() { "drift" } else { "no artifact" };
         tracing::info!(series = %self.series, steps = history.view().len(), epochs, why,
             "training one in the background");
         if self.served.is_none() {
@@ -360,6 +392,8 @@ impl ModelKeeper {
         match outcome {
             Ok(Trained::Saved) => {}
             Ok(Trained::Unsaved(artifact)) => {
+                // There is still no file, which is no reason to train without end.
+                self.wait(now, CHALLENGE_AFTER);
                 let device = self.shared.device.clone();
                 let made =
                     self.shared.forecasting.run(move || Served::of(&artifact, &device)).await;
@@ -389,6 +423,7 @@ impl ModelKeeper {
     /// No training begins before this long after `now`.
     fn wait(&mut self, now: Timestamp, long: SignedDuration) -> Timestamp {
         let again = now.saturating_add(long).unwrap_or(Timestamp::MAX);
+        let again = self.not_before.map_or(again, |time| time.max(again));
         self.not_before = Some(again);
         again
     }
@@ -428,7 +463,7 @@ impl Training {
             }
         };
         let learnable =
-            self.workload.learnable(self.history.view()).map_err(|error| error.to_string())?;
+            self.workload.learnable(self.history.view()).map_err(|error| causes(&error))?;
         let in_service = InService { champion: self.champion.as_ref(), force: false };
         let trained = trainer::train(learnable.view(), config, in_service, self.now, &mut observe)
             .map_err(|error| error.to_string())?;
@@ -436,14 +471,13 @@ impl Training {
             return Ok(Trained::Refused(defeat.to_string()));
         }
         let path = self.path.display();
-        let there = Artifact::load(&self.path).ok();
-        if self.path.exists() && there != self.champion {
-            tracing::info!(%series, %path, "an artifact has appeared during the training: it is used");
-            return Ok(Trained::Saved);
-        }
-        match trained.artifact.save(&self.path) {
-            Ok(()) => {
+        match trained.artifact.replace(self.champion.as_ref(), &self.path) {
+            Ok(Replaced::Done) => {
                 tracing::info!(%series, %path, "model trained and saved");
+                Ok(Trained::Saved)
+            }
+            Ok(Replaced::Changed) => {
+                tracing::info!(%series, %path, "an artifact has appeared during the training: it stays");
                 Ok(Trained::Saved)
             }
             Err(error) => {

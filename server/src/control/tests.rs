@@ -1,5 +1,6 @@
 use super::*;
 use std::path::Path;
+use std::time::Duration;
 
 use datasets::Synthetic;
 use forecast::drift::Verdict;
@@ -172,7 +173,8 @@ async fn a_model_whose_load_has_become_another_drifts_and_a_new_one_is_trained()
     let text = shared.metrics.text().unwrap();
     let labels = format!("namespace=\"shop\",reason=\"{}\",workload=\"web\"", reasons[0].as_str());
     assert!(text.contains(&format!("predictive_scaler_drifted{{{labels}}} 1")), "{text}");
-    workload.model_changed().await;
+    let trained = tokio::time::timeout(Duration::from_secs(60), workload.model_changed()).await;
+    assert!(trained.is_ok(), "no training has ended");
     let trained = Artifact::path_in(dir.path(), &forecast::SeriesId::new("shop/web").unwrap());
     workload.cycle(hour(hours + 1)).await.unwrap();
     // Whether the challenger wins is for the test part to say; one that does is in service.
@@ -180,4 +182,22 @@ async fn a_model_whose_load_has_become_another_drifts_and_a_new_one_is_trained()
     let ModelState::Ready(second) = model(&shared) else { panic!("{:?}", model(&shared)) };
     assert_eq!(second, ModelIdentity::of(&artifact));
     assert!(artifact.manifest().created > now || second == first, "{second}");
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_be_saved_is_used_and_not_trained_again_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    // A file in the place of the folder: refused for root too, whom no permission stops.
+    let models = dir.path().join("models");
+    std::fs::write(&models, "not a folder").unwrap();
+    let (shared, mut workload, now) = workload_loop(&models, "lstm");
+    workload.cycle(now).await.unwrap();
+    workload.model_changed().await;
+    for steps in 1..=3 {
+        workload.cycle(Step::FIVE_MINUTES.offset(now, steps)).await.unwrap();
+        let ModelState::Ready(used) = model(&shared) else { panic!("{:?}", model(&shared)) };
+        assert!(used.created.is_some(), "{used}");
+        let more = tokio::time::timeout(Duration::from_secs(2), workload.model_changed()).await;
+        assert!(more.is_err(), "another training has ended");
+    }
 }

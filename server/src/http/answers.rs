@@ -164,12 +164,12 @@ pub(super) async fn livez(State(state): State<HttpState>) -> Result<&'static str
     }
 }
 
-/// Ready once one workload at least has a model and has been through a cycle.
+/// Ready once one workload at least has a model and a forecast.
 pub(super) async fn readyz(State(state): State<HttpState>) -> Response {
     let views = state.board.views();
     let has = |test: fn(&ModelState) -> bool| views.iter().any(|view| test(&view.model));
     let ready = |view: &Arc<WorkloadView>| {
-        matches!(view.model, ModelState::Ready(_)) && view.cycled.is_some()
+        matches!(view.model, ModelState::Ready(_)) && view.issued.is_some()
     };
     let (code, status) = if views.iter().any(ready) {
         (StatusCode::OK, "ready")

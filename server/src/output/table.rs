@@ -27,16 +27,17 @@ pub(crate) fn forecast_table(forecast: &Forecast) -> String {
 /// The scores of several methods, a line each; a method without any is left out.
 pub(crate) fn scores_table(rows: &[(&str, Option<Scores>)]) -> String {
     let mut text = String::from(
-        "method               MAPE      WAPE      MASE       MAE  80 % interval covers\n",
+        "method               MAPE      WAPE      MASE       MAE       WQL  80 % interval covers\n",
     );
     for (name, scores) in rows.iter().filter_map(|(name, scores)| Some(name).zip(*scores)) {
         let _ = writeln!(
             text,
-            "{name:<17} {:>7} {:>9} {:>9} {:>9.3} {:>14}",
+            "{name:<17} {:>7} {:>9} {:>9} {:>9.3} {:>9} {:>14}",
             share(scores.mape),
             share(scores.wape),
             ratio(scores.mase),
             scores.mae,
+            ratio(scores.wql),
             share(Some(scores.coverage_80)),
         );
     }

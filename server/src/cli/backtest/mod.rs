@@ -53,9 +53,9 @@ pub(crate) struct BacktestArgs {
     /// Steps of a forecast.
     #[arg(long, default_value_t = HORIZON, value_name = "STEPS")]
     horizon: usize,
-    /// Sampling interval of the histories, in seconds.
-    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
-    step: u32,
+    /// Sampling interval of the histories.
+    #[arg(long, default_value = "5m", value_name = "STEP")]
+    step: Step,
     /// Whether methods are fitted anew as the days pass.
     #[arg(long, value_enum, default_value_t)]
     refit: Refit,
@@ -122,7 +122,7 @@ enum BacktestFormat {
 }
 
 pub(super) fn run(args: &BacktestArgs) -> anyhow::Result<()> {
-    let step = Step::from_seconds(args.step).context("--step")?;
+    let step = args.step;
     let evaluation = evaluation(args, step)?;
     let series: Vec<Series> =
         args.history.iter().map(|path| read_series(path, step)).collect::<anyhow::Result<_>>()?;
