@@ -101,8 +101,8 @@ impl Mask {
         Self::of_outages(series).and(&Self::of_glitches(series))
     }
 
-    /// Values that no load has: at most [`GLITCHES_MAX`] in `series`, each at least
-    /// [`GLITCH_FACTOR_MIN`] times the highest of all the others, as a counter that was reset leaves
+    /// Values that no load has: at most three in `series`, each at least
+    /// twenty times the highest of all the others, as a counter that was reset leaves
     /// them.
     #[must_use]
     pub fn of_glitches(series: SeriesView<'_>) -> Self {
