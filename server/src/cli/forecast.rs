@@ -19,8 +19,8 @@ use crate::output::{ForecastFormat, forecast_table, plot, print_line, svg};
 /// Arguments of `forecast`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A model that was trained on the workload is used where there is one; otherwise the network that ships with
-the program, which needs no training.
+A model that was trained on the workload is used where there is one; otherwise the network
+that ships with the program, which needs no training.
 
 Examples:
   predictive-scaler forecast --history load.csv --format plot

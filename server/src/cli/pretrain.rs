@@ -22,9 +22,9 @@ const STEPS_PER_LINE: usize = 500;
 /// Arguments of `pretrain`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The program has a network of this kind in it. One that was trained on your own workloads may know them
-better. The end of each history is left out, as backtest has it, so that its scores stay honest;
---test-fraction 0 trains on everything.
+The program has a network of this kind in it. Whether one that was trained on your own workloads
+knows them better, backtest tells. The end of each history is left out, as backtest has it, so
+that its scores stay honest; --test-fraction 0 trains on everything.
 
 Examples:
   predictive-scaler pretrain --history loads/*.csv --out fleet.safetensors

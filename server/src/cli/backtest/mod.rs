@@ -22,8 +22,8 @@ use super::progress::bar;
 /// Arguments of `backtest`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Forecasts are made at each stride through the last part of every history, from what was known then,
-and compared with what followed. A method is fitted on what lies before that part.
+Forecasts are made at each stride through the last part of every history, from what was known
+then, and compared with what followed. A method is fitted on what lies before that part.
 
 Examples:
   predictive-scaler backtest --history load.csv
