@@ -162,3 +162,22 @@ fn after_a_level_shift_the_rescaled_methods_carry_the_forecast() {
         assert!((point - actual).abs() < 0.05 * actual, "step {k}: {point} {actual}");
     }
 }
+
+#[test]
+fn nothing_after_an_origin_reaches_its_forecast() {
+    let values = peculiar().view().values().to_vec();
+    let origin = values.len() - 60;
+    let mut altered = values.clone();
+    for (i, value) in altered[origin..].iter_mut().enumerate() {
+        *value = value.map(|load| 2.0 * load + (i * 7919 % 13) as f64);
+    }
+    let known = series_of(values[..origin - 100].to_vec());
+    let networks = LstmNetworks::shipped().tuned_on(known.view(), &options()).unwrap();
+    let fitted = networks.fit(known.view(), 12);
+    let forecasts = |values: Vec<Option<f64>>| {
+        fitted.forecasts(series_of(values).view(), &[origin - 40, origin], 12).unwrap()
+    };
+    let (plain, noisy) = (forecasts(values), forecasts(altered));
+    assert_eq!(plain[0].shares().len(), 4, "{:?}", plain[0].shares());
+    assert!(plain == noisy, "bit for bit");
+}
