@@ -301,12 +301,6 @@ impl Drift {
         change
     }
 
-    /// The verdict without a memory: what a first observation says.
-    #[must_use]
-    pub fn judge(promise: &Promise, recent: Option<&Scores>, history: SeriesView<'_>) -> Verdict {
-        judge(promise, recent, history, &[])
-    }
-
     /// What was said last.
     #[must_use]
     pub fn verdict(&self) -> &Verdict {
@@ -317,12 +311,6 @@ impl Drift {
     #[must_use]
     pub fn since(&self) -> Option<Timestamp> {
         self.since
-    }
-
-    /// What the model promised.
-    #[must_use]
-    pub fn promise(&self) -> &Promise {
-        &self.promise
     }
 }
 
@@ -428,6 +416,13 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
+    /// What is said of a model at its first observation.
+    fn judge_once(promise: &Promise, recent: Option<&Scores>, history: SeriesView<'_>) -> Verdict {
+        let mut drift = Drift::new(*promise, history.step());
+        drift.observe(at(0), recent, history);
+        drift.verdict().clone()
+    }
+
     #[test]
     fn a_promise_has_the_extents_of_the_days() {
         let values: Vec<_> = (0..3 * DAY).map(|i| Some((1 + i / DAY) as f64)).collect();
@@ -441,7 +436,7 @@ mod tests {
     #[test]
     fn a_load_that_grows_takes_its_errors_along() {
         let judge = |factor: f64, load, error| {
-            Drift::judge(&promise(), Some(&scores(load, error)), scaled(factor).view())
+            judge_once(&promise(), Some(&scores(load, error)), scaled(factor).view())
         };
         assert_eq!(judge(1.0, 10.0, 1.9), Verdict::Steady);
         assert_eq!(judge(1.1, 11.0, 1.1), Verdict::Steady, "a tenth more of all");
@@ -453,14 +448,14 @@ mod tests {
     #[test]
     fn the_texts_have_the_numbers() {
         let text = |verdict: Verdict| verdict.to_string();
-        let error = Drift::judge(&promise(), Some(&scores(10.0, 2.412)), scaled(1.0).view());
+        let error = judge_once(&promise(), Some(&scores(10.0, 2.412)), scaled(1.0).view());
         assert_eq!(text(error), "error 2.41 over the last day, 2.41 times the promised 1");
-        let quiet = Drift::judge(&promise(), Some(&scores(20.0, 6.0)), scaled(1.0).view());
+        let quiet = judge_once(&promise(), Some(&scores(20.0, 6.0)), scaled(1.0).view());
         assert_eq!(
             text(quiet),
             "error 30 % of the load over the last day, 3 times the promised 10 %"
         );
-        let small = Drift::judge(&promise(), Some(&scores(10.0, 1.0)), scaled(0.2).view());
+        let small = judge_once(&promise(), Some(&scores(10.0, 1.0)), scaled(0.2).view());
         assert_eq!(
             text(small),
             "level 2 over the last day is below all of the training's 10 to 10; \
@@ -475,7 +470,7 @@ mod tests {
     fn too_few_outcomes_are_not_known_and_change_nothing() {
         let few = Scores { count: 800, ..scores(10.0, 9.0) };
         let series = scaled(1.0);
-        let verdict = Drift::judge(&promise(), Some(&few), series.view());
+        let verdict = judge_once(&promise(), Some(&few), series.view());
         assert_eq!(verdict, Verdict::Unknown { outcomes: 800, needed: 864 });
         assert!(verdict.to_string().contains("800 of the 864"), "{verdict}");
         let mut drift = Drift::new(promise(), Step::FIVE_MINUTES);
@@ -518,7 +513,7 @@ mod tests {
         let mut values = scaled(9.0).view().values().to_vec();
         values[DAY + 10..2 * DAY - 1].fill(None);
         let gapped = series_of(&values);
-        let judged = Drift::judge(&promise(), Some(&scores(10.0, 1.0)), gapped.view());
+        let judged = judge_once(&promise(), Some(&scores(10.0, 1.0)), gapped.view());
         assert_eq!(judged, Verdict::Steady);
     }
 
@@ -526,9 +521,9 @@ mod tests {
     fn a_load_of_zero_promises_nothing_of_errors() {
         let idle = series_of(&vec![Some(0.0); 3 * DAY]);
         let promise = Promise::of(idle.view(), &scores(0.0, 0.0)).unwrap();
-        let still = Drift::judge(&promise, Some(&scores(0.0, 0.0)), idle.view());
+        let still = judge_once(&promise, Some(&scores(0.0, 0.0)), idle.view());
         assert_eq!(still, Verdict::Steady);
-        let busy = Drift::judge(&promise, Some(&scores(5.0, 5.0)), scaled(0.5).view());
+        let busy = judge_once(&promise, Some(&scores(5.0, 5.0)), scaled(0.5).view());
         assert_eq!(words(&busy), ["level", "spread"]);
     }
 
@@ -541,7 +536,7 @@ mod tests {
                 let training = series_of(&daily_cycle(4).view().map(|_, value| Some(unit * value)));
                 let promise = Promise::of(training.view(), &scores(10.0 * unit, unit)).unwrap();
                 let recent = scores(10.0 * factor * unit, error * unit);
-                words(&Drift::judge(&promise, Some(&recent), scaled(factor * unit).view()))
+                words(&judge_once(&promise, Some(&recent), scaled(factor * unit).view()))
             };
             prop_assert_eq!(judged(1.0), judged(unit));
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::forecast::{Forecast, ForecastError, ForecastParts};
+use crate::forecast::{Forecast, ForecastError};
 use crate::forecaster::{ForecastFailure, Forecaster};
 use crate::series::{Series, SeriesError, SeriesView};
 
@@ -159,9 +159,7 @@ impl Events {
         Series::from_values(series.id().clone(), series.step(), series.first_time(), values)
     }
 
-    /// The forecast with the multiplier of each step: of the points and of each quantile. A quantile of
-    /// the highest value so far takes the highest multiplier so far, since it is not known at which step
-    /// the highest value is expected: at worst too high.
+    /// The forecast with the multiplier of each step; peaks take the highest so far, at worst too high.
     ///
     /// # Errors
     /// When a product is not finite.
@@ -171,32 +169,7 @@ impl Events {
         if multipliers.iter().all(|multiplier| *multiplier == 1.0) {
             return Ok(forecast.clone());
         }
-        let scaled = |path: &[f64], by: &[f64]| path.iter().zip(by).map(|(v, m)| v * m).collect();
-        let highest_so_far: Vec<f64> = multipliers
-            .iter()
-            .scan(0.0_f64, |highest, multiplier| {
-                *highest = highest.max(*multiplier);
-                Some(*highest)
-            })
-            .collect();
-        let paths: Vec<Vec<f64>> =
-            forecast.paths().iter().map(|path| scaled(path, &multipliers)).collect();
-        let mut peaks: Option<Vec<Vec<f64>>> = forecast
-            .peaks()
-            .map(|peaks| peaks.iter().map(|path| scaled(path, &highest_so_far)).collect());
-        if let Some(peaks) = &mut peaks {
-            Forecast::cohere(&paths, peaks);
-        }
-        let scaled = Forecast::new(ForecastParts {
-            origin: forecast.origin(),
-            step: forecast.step(),
-            points: scaled(forecast.points(), &multipliers),
-            quantiles: forecast.quantiles().clone(),
-            paths,
-            peaks,
-            interval: forecast.interval(),
-        })?;
-        Ok(scaled.shared_by(forecast.shares().to_vec()))
+        forecast.multiplied(&multipliers)
     }
 
     /// The values of `series` over their multipliers.
@@ -291,7 +264,7 @@ impl Forecaster for WithEvents {
 mod tests {
     use super::*;
     use crate::baseline::SeasonalNaive;
-    use crate::forecast::IntervalSource;
+    use crate::forecast::{ForecastParts, IntervalSource};
     use crate::mixture::Mixture;
     use crate::quantile::{Quantile, Quantiles};
     use crate::ridge::Ridge;

@@ -164,6 +164,37 @@ impl Forecast {
         self
     }
 
+    /// The same forecast with each step's loads multiplied by its factor of `factors`. A quantile of the
+    /// highest value so far takes the highest factor so far, since it is not known at which step the
+    /// highest value is expected: at worst too high.
+    ///
+    /// # Errors
+    /// When a product is not finite.
+    pub(crate) fn multiplied(&self, factors: &[f64]) -> Result<Self, ForecastError> {
+        let scaled = |path: &[f64], by: &[f64]| path.iter().zip(by).map(|(v, m)| v * m).collect();
+        let mut highest = 0.0_f64;
+        let highest_so_far: Vec<f64> = factors
+            .iter()
+            .map(|factor| {
+                highest = highest.max(*factor);
+                highest
+            })
+            .collect();
+        let paths: Vec<Vec<f64>> = self.paths().iter().map(|path| scaled(path, factors)).collect();
+        let mut peaks: Option<Vec<Vec<f64>>> =
+            self.peaks().map(|peaks| peaks.iter().map(|p| scaled(p, &highest_so_far)).collect());
+        if let Some(peaks) = &mut peaks {
+            Self::cohere(&paths, peaks);
+        }
+        let multiplied = Self::new(ForecastParts {
+            points: scaled(self.points(), factors),
+            paths,
+            peaks,
+            ..self.parts.clone()
+        })?;
+        Ok(multiplied.shared_by(self.shares.clone()))
+    }
+
     /// The methods that it was weighed together from, the weightiest first; none where it is the
     /// word of one.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::forecast::{Forecast, ForecastError, ForecastParts};
+use crate::forecast::Forecast;
 use crate::forecaster::{ForecastFailure, Forecaster, forecast_alone};
 use crate::level_shift::LevelShift;
 use crate::series::SeriesView;
@@ -53,25 +53,11 @@ impl Forecaster for Rescaled {
         let forecasts = self.inner.forecasts(series.with_values(&rescaled), origins, horizon)?;
         let at_its_level = |forecast: Forecast| {
             let before = forecast.origin() < self.shift.at();
-            Ok(if before { times(&forecast, 1.0 / self.shift.factor())? } else { forecast })
+            let back = vec![1.0 / self.shift.factor(); horizon];
+            Ok(if before { forecast.multiplied(&back)? } else { forecast })
         };
         forecasts.into_iter().map(at_its_level).collect()
     }
-}
-
-/// `forecast` with all its loads multiplied.
-fn times(forecast: &Forecast, factor: f64) -> Result<Forecast, ForecastError> {
-    let path = |path: &[f64]| path.iter().map(|value| factor * value).collect::<Vec<f64>>();
-    let paths = |paths: &[Vec<f64>]| paths.iter().map(|p| path(p)).collect::<Vec<_>>();
-    Forecast::new(ForecastParts {
-        origin: forecast.origin(),
-        step: forecast.step(),
-        points: path(forecast.points()),
-        quantiles: forecast.quantiles().clone(),
-        paths: paths(forecast.paths()),
-        peaks: forecast.peaks().map(paths),
-        interval: forecast.interval(),
-    })
 }
 
 #[cfg(test)]

@@ -58,16 +58,14 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
     };
     let artifact = trained(&config, workload)?;
     let history = history::read(&config.source, workload).await?.series;
-    let workload = workload.clone();
-    let (namespace, name) = (workload.workload.namespace(), workload.workload.name());
-    let (namespace, name) = (namespace.to_owned(), name.to_owned());
+    let known = workload.clone();
     let device = config.training.options().device;
     let model = artifact.as_ref().map_or_else(ModelIdentity::shipped, ModelIdentity::of);
     let (history, by, forecast) = ComputeThread::start("forecast")?
         .run(move || {
-            let learnable = workload.learnable(history.view())?;
+            let learnable = known.learnable(history.view())?;
             let forecaster = forecaster(artifact.as_ref(), device, learnable.view())?;
-            let forecaster = workload.aware(forecaster, history.view());
+            let forecaster = known.aware(forecaster, history.view());
             let forecast = forecaster.forecast(history.view(), HORIZON)?;
             anyhow::Ok((history, forecaster.name().to_owned(), forecast))
         })
@@ -83,7 +81,7 @@ pub(super) async fn run(args: ForecastArgs) -> anyhow::Result<()> {
                 SourceConfig::Prometheus { .. } => Clock::System.now(),
             };
             let issued = Issued { forecast, by, model: Some(model) };
-            let names = [namespace.as_str(), &name];
+            let names = [workload.workload.namespace(), workload.workload.name()];
             let answer = ForecastAnswer::new(names, &issued, &quantiles, now);
             print_line(serde_json::to_string_pretty(&answer)?)?;
         }

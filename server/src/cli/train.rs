@@ -54,6 +54,10 @@ pub(super) async fn run(args: TrainArgs) -> anyhow::Result<()> {
             let (champion, overwrite) = champion(&path, workload, args.force)?;
             let history = history::read(&config.source, workload).await?;
             let learnable = workload.learnable(history.series.view())?;
+            if !workload.mask.spans().is_empty() {
+                let masked = workload.mask.masked(history.series.view());
+                eprintln!("note: {masked} values of {series} are masked and not learned from");
+            }
             let rules = Rules { champion: champion.clone(), force: args.force };
             let trained = fit(&compute, learnable, &config.training, rules).await?;
             if !matches!(trained.promotion, Promotion::Refused(_)) {

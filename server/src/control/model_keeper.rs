@@ -179,7 +179,7 @@ impl ModelKeeper {
         }
         self.load_if_changed().await;
         if self.served.is_none() && self.preset() == Preset::Lstm {
-            self.serve_shipped();
+            self.serve_shipped().await;
         }
         if self.training.is_none() && self.may_train(now, history) {
             self.start_training(now, history, None, "no artifact");
@@ -307,12 +307,16 @@ impl ModelKeeper {
     }
 
     /// The network that ships needs no artifact; one that was refused is still said to be.
-    fn serve_shipped(&mut self) {
-        let served = Served::shipped();
-        if !self.present {
-            self.show(ModelState::Ready(served.identity.clone()));
+    async fn serve_shipped(&mut self) {
+        match self.shared.forecasting.run(Served::shipped).await {
+            Ok(served) => {
+                if !self.present {
+                    self.show(ModelState::Ready(served.identity.clone()));
+                }
+                self.served = Some(served);
+            }
+            Err(error) => self.refuse(&error),
         }
-        self.served = Some(served);
     }
 
     /// Keeps the model that is in service, if there is one.
